@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dispatch, options and error lines shared by the subcommands. */
+#include "coordinator/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Levenshtein distance, capped: names are short. */
+static int edit_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 31 };
+    int row[LONGEST + 2];
+    int la = (int)strnlen(a, LONGEST);
+    int lb = (int)strnlen(b, LONGEST);
+    for (int j = 0; j <= lb; j++)
+        row[j] = j;
+    for (int i = 1; i <= la; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= lb; j++) {
+            int above = row[j];
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+static void print_table(FILE *out, const struct cli_entry *table, const char *title)
+{
+    fprintf(out, "usage: %s\n\n", title);
+    for (const struct cli_entry *e = table; e->name; e++)
+        fprintf(out, "  %-12s %s\n", e->name, e->summary);
+}
+
+int cli_dispatch(const struct cli_entry *table, const char *title, int argc, char **argv)
+{
+    if (argc < 2) {
+        print_table(stderr, table, title);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_table(stdout, table, title);
+        return CLI_OK;
+    }
+    const struct cli_entry *nearest = NULL;
+    int nearest_distance = 4;
+    for (const struct cli_entry *e = table; e->name; e++) {
+        if (strcmp(argv[1], e->name) == 0)
+            return e->run(argc - 1, argv + 1);
+        int distance = edit_distance(argv[1], e->name);
+        if (distance < nearest_distance) {
+            nearest_distance = distance;
+            nearest = e;
+        }
+    }
+    if (nearest)
+        return cli_usage("no command '%s'; did you mean '%s'?", argv[1], nearest->name);
+    return cli_usage("no command '%s'; --help lists them", argv[1]);
+}
+
+int cli_fail(struct result r, const struct why *why)
+{
+    fprintf(stderr, "consilium: %s\n", why->text);
+    switch (r.code) {
+    case RESULT_OK:
+        return CLI_OK;
+    case RESULT_INPUT:
+        return CLI_USAGE;
+    case RESULT_REFUSED:
+        return CLI_FAILED;
+    case RESULT_AGAIN:
+    case RESULT_SYSTEM:
+        break;
+    }
+    return CLI_SYSTEM;
+}
+
+int cli_usage(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("consilium: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return CLI_USAGE;
+}
+
+static void remove_arguments(int *argc, char **argv, int at, int count)
+{
+    for (int i = at; i + count <= *argc; i++)
+        argv[i] = argv[i + count];
+    *argc -= count;
+}
+
+bool cli_take_flag(int *argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], flag) == 0) {
+            remove_arguments(argc, argv, i, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *cli_take_option(int *argc, char **argv, const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 1; i < *argc; i++) {
+        if (strncmp(argv[i], name, length) != 0)
+            continue;
+        if (argv[i][length] == '=') {
+            const char *value = argv[i] + length + 1;
+            remove_arguments(argc, argv, i, 1);
+            return value;
+        }
+        if (argv[i][length] == '\0' && i + 1 < *argc) {
+            const char *value = argv[i + 1];
+            remove_arguments(argc, argv, i, 2);
+            return value;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* consilium: one table of subcommands. */
+#include "coordinator/cli/cli.h"
+
+#include <stdio.h>
+
+int cmd_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    puts("consilium " CONSILIUM_VERSION);
+    return CLI_OK;
+}
+
+static const struct cli_entry COMMANDS[] = {
+    {"version", cmd_version, "print the version"},
+    {NULL, NULL, NULL},
+};
+
+int main(int argc, char **argv)
+{
+    return cli_dispatch(COMMANDS, "consilium COMMAND [ARGUMENT ...]   (each takes --help)", argc,
+                        argv);
+}
