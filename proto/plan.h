@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum {
-    PLAN_BYTES_MAX = 65536, /* a plan file */
+    PLAN_BYTES_MAX = 49152, /* a plan file */
     PLAN_NAME_BYTES = 64,   /* names of studies, sites, columns, levels, with the closing zero */
     PLAN_TEXT_BYTES = 256,  /* title, purpose */
     PLAN_HASH_BYTES = 32,   /* BLAKE2b-256 of the file's bytes */
