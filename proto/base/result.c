@@ -27,7 +27,8 @@ struct result failed_in(struct why *why, struct result r, const char *format, ..
         vsnprintf(context, sizeof context, format, args);
         va_end(args);
         int used = snprintf(why->text, sizeof why->text, "%s: ", context);
-        snprintf(why->text + used, sizeof why->text - (size_t)used, "%s", inner.text);
+        int left = (int)sizeof why->text - used;
+        snprintf(why->text + used, (size_t)left, "%.*s", left - 1, inner.text);
     }
     return r;
 }
