@@ -24,14 +24,14 @@ const char *model_status_text(enum model_status status)
     return "unknown model status";
 }
 
-static const struct model_head *head_of(enum model_kind kind)
+static const struct model_head *head_of(enum model_output output)
 {
-    switch (kind) {
-    case MODEL_LINEAR:
+    switch (output) {
+    case OUTPUT_LINEAR:
         return &model_head_linear;
-    case MODEL_LOGISTIC:
+    case OUTPUT_LOGISTIC:
         return &model_head_logistic;
-    case MODEL_SOFTMAX:
+    case OUTPUT_SOFTMAX:
         return &model_head_softmax;
     }
     return NULL;
@@ -65,7 +65,7 @@ static bool shape_fits(const struct model_spec *spec, const struct model_head *h
 
 enum model_status model_build(struct model *model, const struct model_spec *spec)
 {
-    const struct model_head *head = head_of(spec->kind);
+    const struct model_head *head = head_of(spec->output);
     if (!shape_fits(spec, head))
         return MODEL_BAD_SHAPE;
     memset(model, 0, sizeof *model);

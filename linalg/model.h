@@ -23,13 +23,13 @@ enum {
     MODEL_NAME_BYTES = 24,
 };
 
-enum model_kind { MODEL_LINEAR, MODEL_LOGISTIC, MODEL_SOFTMAX };
+enum model_output { OUTPUT_LINEAR, OUTPUT_LOGISTIC, OUTPUT_SOFTMAX };
 enum model_activation { MODEL_RELU, MODEL_TANH };
 
-/* What a plan says of a model. kind is the output head; hidden_count 0 gives the plain regression.
+/* What a plan says of a model. hidden_count 0 gives the plain regression.
  */
 struct model_spec {
-    enum model_kind kind;
+    enum model_output output;
     enum model_activation activation;
     size_t inputs;
     size_t outputs; /* 1 for linear and logistic; number of classes, at least 2, for softmax */
@@ -65,7 +65,7 @@ struct model {
 
 enum model_status {
     MODEL_OK = 0,
-    MODEL_BAD_SHAPE, /* an extent is 0 or over its limit, or outputs do not fit the kind */
+    MODEL_BAD_SHAPE, /* an extent is 0 or over its limit, or outputs do not fit */
     MODEL_TOO_LARGE, /* more than MODEL_MAX_PARAMETERS */
     MODEL_NO_MEMORY,
 };

@@ -72,22 +72,22 @@ static void gradients_match_differences(void **state)
 {
     (void)state;
     const struct model_spec specs[] = {
-        {.kind = MODEL_LINEAR, .inputs = INPUTS, .outputs = 1},
-        {.kind = MODEL_LOGISTIC, .inputs = INPUTS, .outputs = 1},
-        {.kind = MODEL_SOFTMAX, .inputs = INPUTS, .outputs = 3},
-        {.kind = MODEL_LOGISTIC,
+        {.output = OUTPUT_LINEAR, .inputs = INPUTS, .outputs = 1},
+        {.output = OUTPUT_LOGISTIC, .inputs = INPUTS, .outputs = 1},
+        {.output = OUTPUT_SOFTMAX, .inputs = INPUTS, .outputs = 3},
+        {.output = OUTPUT_LOGISTIC,
          .activation = MODEL_TANH,
          .inputs = INPUTS,
          .outputs = 1,
          .hidden_count = 2,
          .hidden = {6, 4}},
-        {.kind = MODEL_SOFTMAX,
+        {.output = OUTPUT_SOFTMAX,
          .activation = MODEL_RELU,
          .inputs = INPUTS,
          .outputs = 4,
          .hidden_count = 3,
          .hidden = {8, 1, 7}},
-        {.kind = MODEL_LINEAR,
+        {.output = OUTPUT_LINEAR,
          .activation = MODEL_RELU,
          .inputs = INPUTS,
          .outputs = 1,
@@ -102,7 +102,7 @@ static void tensors_cover_the_block(void **state)
 {
     (void)state;
     struct model_spec spec = {
-        .kind = MODEL_SOFTMAX, .inputs = 10, .outputs = 3, .hidden_count = 1, .hidden = {4}};
+        .output = OUTPUT_SOFTMAX, .inputs = 10, .outputs = 3, .hidden_count = 1, .hidden = {4}};
     struct model m;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     assert_int_equal(m.parameters, 10 * 4 + 4 + 4 * 3 + 3);
@@ -124,7 +124,7 @@ static void limits_are_limits(void **state)
     (void)state;
     struct model m;
     struct model_work work;
-    struct model_spec spec = {.kind = MODEL_LOGISTIC, .inputs = MODEL_MAX_INPUTS, .outputs = 1};
+    struct model_spec spec = {.output = OUTPUT_LOGISTIC, .inputs = MODEL_MAX_INPUTS, .outputs = 1};
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     spec.inputs++;
     assert_int_equal(model_build(&m, &spec), MODEL_BAD_SHAPE);
@@ -133,13 +133,13 @@ static void limits_are_limits(void **state)
     spec.inputs = 3;
     spec.outputs = 2;
     assert_int_equal(model_build(&m, &spec), MODEL_BAD_SHAPE);
-    spec = (struct model_spec){.kind = MODEL_SOFTMAX, .inputs = 3, .outputs = 1};
+    spec = (struct model_spec){.output = OUTPUT_SOFTMAX, .inputs = 3, .outputs = 1};
     assert_int_equal(model_build(&m, &spec), MODEL_BAD_SHAPE);
     spec.outputs = MODEL_MAX_CLASSES;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     assert_int_equal(model_work_create(&work, &m, 0), MODEL_BAD_SHAPE);
     assert_int_equal(model_work_create(&work, &m, MODEL_MAX_ROWS + 1), MODEL_BAD_SHAPE);
-    spec = (struct model_spec){.kind = MODEL_LOGISTIC,
+    spec = (struct model_spec){.output = OUTPUT_LOGISTIC,
                                .inputs = MODEL_MAX_INPUTS,
                                .outputs = 1,
                                .hidden_count = 1,
@@ -154,7 +154,7 @@ static void extreme_scores_stay_finite(void **state)
     (void)state;
     struct model m;
     struct model_work work;
-    struct model_spec spec = {.kind = MODEL_SOFTMAX, .inputs = 1, .outputs = 2};
+    struct model_spec spec = {.output = OUTPUT_SOFTMAX, .inputs = 1, .outputs = 2};
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     assert_int_equal(model_work_create(&work, &m, 2), MODEL_OK);
     const double w[] = {5000.0, -5000.0, 0.0, 0.0}, y[] = {1.0, 7.0};
@@ -167,7 +167,7 @@ static void extreme_scores_stay_finite(void **state)
     assert_true(isnan(model_backward(&m, w, 2, y, NULL, &work)));
     assert_true(work.d[0][0] == 1.0 && isnan(work.d[0][2]));
     model_work_free(&work);
-    spec = (struct model_spec){.kind = MODEL_LOGISTIC, .inputs = 1, .outputs = 1};
+    spec = (struct model_spec){.output = OUTPUT_LOGISTIC, .inputs = 1, .outputs = 1};
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     assert_int_equal(model_work_create(&work, &m, 2), MODEL_OK);
     work.a[0][0] = 1.0;
@@ -213,7 +213,7 @@ static void logistic_fit_matches_newton(void **state)
     struct model m;
     struct model_work work;
     struct optim optim;
-    struct model_spec spec = {.kind = MODEL_LOGISTIC, .inputs = FIT_INPUTS, .outputs = 1};
+    struct model_spec spec = {.output = OUTPUT_LOGISTIC, .inputs = FIT_INPUTS, .outputs = 1};
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     assert_int_equal(model_work_create(&work, &m, FIT_ROWS), MODEL_OK);
     struct optim_settings settings = optim_defaults();

@@ -13,7 +13,7 @@
 static struct model logistic(void)
 {
     struct model m;
-    struct model_spec spec = {.kind = MODEL_LOGISTIC, .inputs = 1, .outputs = 1};
+    struct model_spec spec = {.output = OUTPUT_LOGISTIC, .inputs = 1, .outputs = 1};
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
     return m;
 }
