@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Dispatch, options and error lines shared by the subcommands. */
-#include "coordinator/cli/cli.h"
+#include "proto/base/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,7 @@ int cli_dispatch(const struct cli_entry *table, const char *title, int argc, cha
 
 int cli_fail(struct result r, const struct why *why)
 {
-    fprintf(stderr, "consilium: %s\n", why->text);
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, why->text);
     switch (r.code) {
     case RESULT_OK:
         return CLI_OK;
@@ -87,7 +88,7 @@ int cli_usage(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fputs("consilium: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
