@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * int8b: per block a scale s = max|x| / 127 and one signed byte a coordinate, rounded up or down
+ * at random so that E[s code] = x:  code = floor(x/s + u), u uniform in (0,1), 16 bits of it.
+ * E err^2 <= s^2/4 a coordinate, hence NMSE <= n max^2 / (4 127^2 |x|^2) of a block of n (QSGD
+ * with the max norm, Alistarh et al. 2017).
+ *
+ * Payload: per block f32 s, then n codes. u of block k: the ChaCha20 stream of the seed under
+ * the nonce u64 k || u32 0.
+ */
+#include "proto/compress/codec_ops.h"
+
+#include <math.h>
+#include <sodium.h>
+
+enum { GRID = 127 };
+
+static uint64_t int8b_bytes(const struct codec *codec, uint64_t d)
+{
+    (void)codec;
+    return 4 * codec_blocks(d) + d;
+}
+
+static uint64_t block_offset(uint64_t block)
+{
+    return block * (4 + CODEC_BLOCK);
+}
+
+static float largest(const float *x, size_t n)
+{
+    float max = 0;
+    for (size_t i = 0; i < n; i++) {
+        float a = fabsf(x[i]);
+        max = a > max || isnan(a) ? a : max;
+        if (!isfinite(max))
+            break;
+    }
+    return max;
+}
+
+static void encode_block(const unsigned char *seed, uint64_t block, const float *x, size_t n,
+                         float scale, unsigned char *code)
+{
+    unsigned char nonce[crypto_stream_chacha20_IETF_NONCEBYTES] = {0};
+    unsigned char random[2 * CODEC_BLOCK];
+    store_u64(nonce, block);
+    crypto_stream_chacha20_ietf(random, 2 * n, nonce, seed);
+    for (size_t i = 0; i < n; i++) {
+        float u = ((float)load_u16(random + 2 * i) + 0.5F) / 65536.0F;
+        float v = floorf(x[i] / scale + u);
+        v = v > GRID ? GRID : v < -GRID ? -GRID : v;
+        code[i] = (unsigned char)(signed char)v;
+    }
+}
+
+static struct result int8b_encode(const struct codec *codec, const unsigned char *seed, uint64_t d,
+                                  const float *x, unsigned char *payload, struct why *why)
+{
+    (void)codec;
+    double norm2 = 0;
+    for (uint64_t block = 0; block < codec_blocks(d); block++) {
+        size_t n = codec_block_size(d, block);
+        const float *from = x + block * CODEC_BLOCK;
+        unsigned char *to = payload + block_offset(block);
+        float scale = largest(from, n) / GRID;
+        TRY(codec_check_scale(scale, block, (double)n * GRID * GRID, &norm2, why));
+        store_f32(to, scale);
+        if (scale > 0)
+            encode_block(seed, block, from, n, scale, to + 4);
+        else
+            memset(to + 4, 0, n);
+    }
+    return DONE;
+}
+
+static struct result int8b_check(struct codec_view *view, struct why *why)
+{
+    uint64_t want = int8b_bytes(&view->codec, view->d);
+    if (view->payload_bytes != want)
+        return failed(why, RESULT_INPUT, "the int8b frame has %zu bytes of payload, not %llu",
+                      view->payload_bytes, (unsigned long long)want);
+    for (uint64_t block = 0; block < view->blocks; block++)
+        TRY(codec_check_scale(load_f32(view->payload + block_offset(block)), block,
+                              (double)codec_block_size(view->d, block) * GRID * GRID,
+                              &view->max_norm2, why));
+    return DONE;
+}
+
+static void int8b_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+{
+    const unsigned char *p = view->payload + block_offset(block);
+    float scale = load_f32(p);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(signed char)p[4 + i] * scale;
+}
+
+const struct codec_ops codec_int8b = {
+    .id = CODEC_INT8B,
+    .magic = "I8B1",
+    .seeded = true,
+    .payload_bytes = int8b_bytes,
+    .encode = int8b_encode,
+    .check = int8b_check,
+    .decode_block = int8b_decode,
+};
