@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One study: the sequence of tasks from the researcher's launch to the finished model.
+ *
+ *   NONE ─LAUNCH─▶ GATHERING ─▶ TRAINING ─complete─▶ AGGREGATING ─AGGREGATED─┬─▶ TRAINING (next
+ * round) ▲  │ aborted                              └─▶ EVALUATING └──┤ │ complete PAUSED ◀─ too
+ * many┘      TRAINING or FINISHED ◀─POOLED─ POOLING ◀┘
+ *
+ * STOP is possible in every active phase; RESUME leads from PAUSED to a fresh task of the round.
+ *
+ * Invariants:
+ *  1. round grows by one per AGGREGATED and never shrinks; the model changes only there.
+ *  2. A task number is used once; every answer names it.
+ *  3. At most STUDY_ABORTS_MAX tasks in a row abort before the study pauses.
+ *  4. FINISHED implies round == rounds. */
+#include "coordinator/study.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
+                      struct effects *effects);
+
+static uint32_t tally(const struct study *study, enum member_verdict verdict)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < study->members_count; i++)
+        n += study->members[i].verdict == verdict;
+    return n;
+}
+
+/* Copies a sentence, cut at the bound. */
+static void set_text(char out[MESSAGE_REASON_BYTES], const char *text)
+{
+    size_t n = text ? strnlen(text, MESSAGE_REASON_BYTES - 1) : 0;
+    if (n > 0)
+        memcpy(out, text, n);
+    memset(out + n, 0, MESSAGE_REASON_BYTES - n);
+}
+
+static void pause_study(struct study *study, const char *reason, struct effects *effects)
+{
+    study->phase = STUDY_PAUSED;
+    set_text(study->reason, reason);
+    effect_note(effects, NOTE_PAUSED, EFFECT_EVERYBODY);
+}
+
+static void finish(struct study *study, uint64_t now_ms, struct effects *effects)
+{
+    study->phase = STUDY_FINISHED;
+    study->ended_ms = now_ms;
+    effect_note(effects, NOTE_FINISHED, EFFECT_EVERYBODY);
+}
+
+static void tell_closed(struct study *study, struct effects *effects)
+{
+    study->closed = study->task;
+    for (uint32_t i = 0; i < study->members_count; i++)
+        if (study->members[i].verdict == MEMBER_ALLOWED)
+            effect_add(effects, EFFECT_CLOSED, i);
+}
+
+/* The next task after a round's model (and its evaluation) are settled. */
+static void proceed(struct study *study, uint64_t now_ms, struct effects *effects)
+{
+    if (study->round >= study->rounds)
+        finish(study, now_ms, effects);
+    tell_closed(study, effects);
+    if (study->phase != STUDY_FINISHED)
+        open_task(study, TASK_TRAIN, now_ms, effects);
+}
+
+static void abort_or_retry(struct study *study, enum task_kind kind, const char *reason,
+                           uint64_t now_ms, struct effects *effects)
+{
+    char last[MESSAGE_REASON_BYTES]; /* opening a task wipes the old task's reason */
+    set_text(last, reason);
+    set_text(study->reason, last);
+    tell_closed(study, effects);
+    /* What sites refuse or decline once they do again, and each try would cost the others budget.
+     */
+    if (++study->aborts < STUDY_ABORTS_MAX && !round_hopeless(&study->task)) {
+        open_task(study, kind, now_ms, effects);
+        return;
+    }
+    char text[2 * MESSAGE_REASON_BYTES];
+    snprintf(text, sizeof text,
+             "%u task%s in a row came to nothing; bring sites back, then resume. Last: %s",
+             study->aborts, study->aborts == 1 ? "" : "s", last);
+    pause_study(study, text, effects);
+}
+
+/* Sites may keep their figures to themselves; a study goes on without. */
+static bool everybody_withholds(const struct round *task)
+{
+    return round_tally(task, STANDING_DECLINED) + round_tally(task, STANDING_REFUSED) > 0 &&
+           round_hopeless(task);
+}
+
+/* What follows from a task that is no longer open. */
+static void follow_up(struct study *study, uint64_t now_ms, struct effects *effects)
+{
+    for (uint32_t i = 0; i < study->members_count; i++)
+        if (study->task.sites[i].standing == STANDING_MISSED)
+            study->members[i].live = false;
+    if (!study_task_open(study) || study->task.phase == ROUND_OPEN)
+        return;
+    if (study->phase == STUDY_EVALUATING &&
+        (study->task.phase == ROUND_COMPLETE || everybody_withholds(&study->task))) {
+        study->phase = STUDY_POOLING;
+        effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
+    } else if (study->task.phase == ROUND_ABORTED) {
+        abort_or_retry(study, study->task.kind, study->task.reason, now_ms, effects);
+    } else {
+        study->phase = STUDY_AGGREGATING;
+        effect_add(effects, EFFECT_AGGREGATE, EFFECT_EVERYBODY);
+    }
+}
+
+static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
+                      struct effects *effects)
+{
+    struct round *task = &study->task;
+    memset(task, 0, sizeof *task);
+    task->kind = kind;
+    task->task = ++study->tasks;
+    task->round = kind == TASK_TRAIN ? study->round + 1 : study->round;
+    task->quorum = kind == TASK_TRAIN ? study->quorum : 1;
+    task->allowance_ms = study->allowance_ms;
+    task->sites_count = study->members_count;
+    for (uint32_t i = 0; i < study->members_count; i++) {
+        if (study->members[i].verdict == MEMBER_ALLOWED)
+            task->sites[i].standing = study->members[i].live ? STANDING_EXPECTED : STANDING_AWAY;
+    }
+    study->phase = kind == TASK_TRAIN ? STUDY_TRAINING : STUDY_EVALUATING;
+    effects->task = task->task;
+    round_open(task, now_ms, effects);
+    /* Too few allowed sites are left to ever reach the quorum: no use in trying again. */
+    if (task->phase == ROUND_ABORTED)
+        pause_study(study, task->reason, effects);
+}
+
+/* Starts training once nobody still thinks, or once the wait is over and the quorum stands. */
+static void start_if_ready(struct study *study, uint64_t now_ms, struct effects *effects)
+{
+    uint32_t open = tally(study, MEMBER_INVITED) + tally(study, MEMBER_ASKING);
+    uint32_t allowed = tally(study, MEMBER_ALLOWED);
+    if (allowed + open < study->quorum) {
+        effect_store(effects);
+        char text[MESSAGE_REASON_BYTES];
+        snprintf(text, sizeof text,
+                 "%u of %u sites allow the study but its quorum is %u; ask the sites that refused, "
+                 "then resume",
+                 allowed, study->members_count, study->quorum);
+        pause_study(study, text, effects);
+        return;
+    }
+    if (allowed < study->quorum || (open > 0 && now_ms < study->gather_ms))
+        return;
+    effect_store(effects);
+    study->started_ms = now_ms;
+    open_task(study, TASK_TRAIN, now_ms, effects);
+}
+
+static void offer_to_silent(const struct study *study, struct effects *effects)
+{
+    for (uint32_t i = 0; i < study->members_count; i++)
+        if (study->members[i].verdict == MEMBER_INVITED)
+            effect_add(effects, EFFECT_OFFER, i);
+}
+
+static struct result launch(struct study *study, const struct study_event *event,
+                            struct effects *effects, struct why *why)
+{
+    const struct plan *plan = event->plan;
+    if (study->phase != STUDY_NONE)
+        return failed(why, RESULT_REFUSED, "study '%s' is launched already", study->name);
+    if (plan->sites_count < 1 || plan->sites_count > PLAN_SITES_MAX ||
+        plan->aggregation.quorum < 1 || plan->aggregation.quorum > plan->sites_count ||
+        plan->training.rounds < 1 || !(plan->aggregation.deadline_s > 0) ||
+        plan->aggregation.deadline_s > ROUND_ALLOWANCE_S_MAX)
+        return failed(why, RESULT_REFUSED,
+                      "study '%s': sites, quorum, rounds or deadline are out of bounds",
+                      plan->study);
+    effect_store(effects);
+    snprintf(study->name, sizeof study->name, "%s", plan->study);
+    memcpy(study->plan_hash, plan->hash, PLAN_HASH_BYTES);
+    memcpy(study->model, event->model, PLAN_HASH_BYTES);
+    study->phase = STUDY_GATHERING;
+    study->rounds = plan->training.rounds;
+    study->every = plan->validation.every;
+    study->quorum = plan->aggregation.quorum;
+    study->allowance_ms = (uint64_t)(plan->aggregation.deadline_s * 1000);
+    if (study->allowance_ms < 1)
+        study->allowance_ms = 1;
+    study->launched_ms = event->now_ms;
+    study->gather_ms = event->now_ms + study->allowance_ms;
+    study->nudge_ms = event->now_ms + ROUND_NUDGE_MS_MIN;
+    study->best_score = (double)-INFINITY;
+    study->members_count = plan->sites_count;
+    for (uint32_t i = 0; i < plan->sites_count; i++) {
+        snprintf(study->members[i].name, PLAN_NAME_BYTES, "%s", plan->sites[i].name);
+        study->members[i].verdict = MEMBER_INVITED;
+    }
+    effect_note(effects, NOTE_LAUNCHED, EFFECT_EVERYBODY);
+    offer_to_silent(study, effects);
+    return DONE;
+}
+
+static struct result step_task(struct study *study, const struct study_event *event,
+                               enum round_event_kind kind, struct effects *effects, struct why *why)
+{
+    struct round_event inner = {
+        .kind = kind,
+        .now_ms = event->now_ms,
+        .site = event->site,
+        .digest = event->digest,
+        .reason = event->reason,
+    };
+    TRY(round_step(&study->task, &inner, effects, why));
+    follow_up(study, event->now_ms, effects);
+    return DONE;
+}
+
+/* Sets live; the caller has not emitted anything yet. */
+static void mark_live(struct study *study, uint32_t site, struct effects *effects)
+{
+    if (study->members[site].live)
+        return;
+    effect_store(effects);
+    study->members[site].live = true;
+    if (study->started_ms > 0)
+        effect_note(effects, NOTE_RETURNED, site);
+}
+
+static struct result hello(struct study *study, const struct study_event *event,
+                           struct effects *effects, struct why *why)
+{
+    struct study_member *member = &study->members[event->site];
+    if (member->verdict == MEMBER_REVOKED)
+        return failed(why, RESULT_REFUSED, "site '%s' is revoked", member->name);
+    if (study->phase == STUDY_FINISHED || study->phase == STUDY_STOPPED) {
+        if (member->verdict == MEMBER_ALLOWED)
+            effect_add(effects, EFFECT_CLOSED, event->site);
+        return DONE;
+    }
+    mark_live(study, event->site, effects);
+    if (member->verdict == MEMBER_INVITED)
+        effect_add(effects, EFFECT_OFFER, event->site);
+    if (member->verdict == MEMBER_ALLOWED && study_task_open(study))
+        return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
+    return DONE;
+}
+
+static bool same_verdict(const struct study_member *member, const struct study_event *event,
+                         enum member_verdict verdict)
+{
+    return member->verdict == verdict && member->live &&
+           member->declared_patients == event->declared_patients &&
+           strcmp(member->reason, event->reason ? event->reason : "") == 0;
+}
+
+static struct result take_verdict(struct study *study, const struct study_event *event,
+                                  struct effects *effects, struct why *why)
+{
+    static const struct {
+        enum member_verdict member;
+        enum note note;
+    } MEANING[] = {
+        [STUDY_ALLOWED] = {MEMBER_ALLOWED, NOTE_ALLOWED},
+        [STUDY_ASKING] = {MEMBER_ASKING, NOTE_ASKING},
+        [STUDY_REFUSED] = {MEMBER_REFUSED, NOTE_STUDY_REFUSED},
+    };
+    struct study_member *member = &study->members[event->site];
+    if (event->verdict < STUDY_ALLOWED || event->verdict > STUDY_REFUSED)
+        return failed(why, RESULT_REFUSED, "the answer is neither allow, ask nor refuse");
+    if (member->verdict == MEMBER_REVOKED)
+        return failed(why, RESULT_REFUSED, "site '%s' is revoked", member->name);
+    if (study->phase == STUDY_FINISHED || study->phase == STUDY_STOPPED)
+        return failed(why, RESULT_REFUSED, "study '%s' is over", study->name);
+    enum member_verdict verdict = MEANING[event->verdict].member;
+    if (member->verdict == MEMBER_ALLOWED && verdict == MEMBER_ASKING)
+        return failed(why, RESULT_REFUSED, "study '%s' is already allowed by this site",
+                      study->name);
+    if (same_verdict(member, event, verdict))
+        return DONE;
+    bool changed = member->verdict != verdict;
+    effect_store(effects);
+    member->verdict = verdict;
+    member->live = true;
+    member->declared_patients = event->declared_patients;
+    member->epsilon_budget = event->epsilon_budget;
+    if (event->fingerprint)
+        memcpy(member->fingerprint, event->fingerprint, PLAN_HASH_BYTES);
+    set_text(member->reason, event->reason);
+    if (changed)
+        effect_note(effects, MEANING[event->verdict].note, event->site);
+    if (study->phase == STUDY_GATHERING)
+        start_if_ready(study, event->now_ms, effects);
+    else if (study_task_open(study) && verdict == MEMBER_ALLOWED)
+        return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
+    else if (study_task_open(study) && verdict == MEMBER_REFUSED)
+        return step_task(study, event, ROUND_EVENT_LEAVE, effects, why);
+    return DONE;
+}
+
+static struct result answer(struct study *study, const struct study_event *event,
+                            enum round_event_kind kind, struct effects *effects, struct why *why)
+{
+    TRY(study_check_answer(study, event->site, event->task, why));
+    const struct round_site *site = &study->task.sites[event->site];
+    if (kind == ROUND_EVENT_COUNT && site->standing == STANDING_COUNTED &&
+        memcmp(site->digest, event->digest, PLAN_HASH_BYTES) == 0) {
+        effect_add(effects, EFFECT_ACCEPTED, event->site);
+        return DONE;
+    }
+    if (!study_task_open(study) || study->task.phase != ROUND_OPEN)
+        return failed(why, RESULT_REFUSED, "study '%s': task %u is closed", study->name,
+                      event->task);
+    bool was_live = study->members[event->site].live;
+    study->members[event->site].live = true;
+    struct result r = step_task(study, event, kind, effects, why);
+    if (!ok(r))
+        study->members[event->site].live = was_live;
+    return r;
+}
+
+static bool evaluation_due(const struct study *study)
+{
+    return study->round >= study->rounds || (study->every > 0 && study->round % study->every == 0);
+}
+
+static struct result aggregated(struct study *study, const struct study_event *event,
+                                struct effects *effects, struct why *why)
+{
+    if (study->phase != STUDY_AGGREGATING || event->task != study->task.task)
+        return failed(why, RESULT_REFUSED, "study '%s' waits for no aggregate of task %u",
+                      study->name, event->task);
+    for (size_t i = 0; i < event->refusals_count; i++)
+        if (event->refusals[i].site >= study->members_count)
+            return failed(why, RESULT_REFUSED, "study '%s' has no such site", study->name);
+    effect_store(effects);
+    for (size_t i = 0; i < event->refusals_count; i++) {
+        struct round_site *site = &study->task.sites[event->refusals[i].site];
+        site->standing = STANDING_REFUSED;
+        set_text(site->reason, event->refusals[i].reason);
+        effect_note(effects, NOTE_REFUSED, event->refusals[i].site);
+    }
+    if (!event->model) {
+        effect_note(effects, NOTE_TASK_ABORTED, EFFECT_EVERYBODY);
+        study->task.phase = ROUND_ABORTED;
+        set_text(study->task.reason, event->reason);
+        abort_or_retry(study, TASK_TRAIN, event->reason, event->now_ms, effects);
+        return DONE;
+    }
+    study->round++;
+    study->aborts = 0;
+    study->reason[0] = '\0';
+    memcpy(study->model, event->model, PLAN_HASH_BYTES);
+    memcpy(study->candidate, event->candidate, PLAN_HASH_BYTES);
+    memcpy(study->evaluation, event->evaluation, PLAN_HASH_BYTES);
+    effect_note(effects, NOTE_MODEL, EFFECT_EVERYBODY);
+    if (evaluation_due(study)) {
+        tell_closed(study, effects);
+        open_task(study, TASK_EVALUATE, event->now_ms, effects);
+    } else {
+        proceed(study, event->now_ms, effects);
+    }
+    return DONE;
+}
+
+static struct result pooled(struct study *study, const struct study_event *event,
+                            struct effects *effects, struct why *why)
+{
+    if (study->phase != STUDY_POOLING || event->task != study->task.task)
+        return failed(why, RESULT_REFUSED, "study '%s' waits for no pooling of task %u",
+                      study->name, event->task);
+    effect_store(effects);
+    study->aborts = 0;
+    if (study->best_round == 0 || event->score > study->best_score) {
+        study->best_round = study->round;
+        study->best_score = isnan(event->score) ? (double)-INFINITY : event->score;
+        memcpy(study->best, study->candidate, PLAN_HASH_BYTES);
+    }
+    effect_note(effects, NOTE_POOLED, EFFECT_EVERYBODY);
+    proceed(study, event->now_ms, effects);
+    return DONE;
+}
+
+static struct result stop(struct study *study, const struct study_event *event,
+                          struct effects *effects, struct why *why)
+{
+    if (!study_active(study) && study->phase != STUDY_PAUSED)
+        return failed(why, RESULT_REFUSED, "study '%s' is over (%s)", study->name,
+                      study_phase_name(study->phase));
+    effect_store(effects);
+    study->phase = STUDY_STOPPED;
+    study->ended_ms = event->now_ms;
+    set_text(study->reason, event->reason);
+    if (study->task.phase == ROUND_OPEN) {
+        study->task.phase = ROUND_ABORTED;
+        study->task.closed_ms = event->now_ms;
+        set_text(study->task.reason, event->reason);
+    }
+    effect_note(effects, NOTE_STOPPED, EFFECT_EVERYBODY);
+    tell_closed(study, effects);
+    return DONE;
+}
+
+static struct result resume(struct study *study, const struct study_event *event,
+                            struct effects *effects, struct why *why)
+{
+    if (study->phase != STUDY_PAUSED)
+        return failed(why, RESULT_REFUSED, "study '%s' is not paused (%s)", study->name,
+                      study_phase_name(study->phase));
+    effect_store(effects);
+    effect_note(effects, NOTE_RESUMED, EFFECT_EVERYBODY);
+    study->aborts = 0;
+    study->reason[0] = '\0';
+    if (study->started_ms == 0) {
+        study->phase = STUDY_GATHERING;
+        study->gather_ms = event->now_ms + study->allowance_ms;
+        study->nudge_ms = event->now_ms + ROUND_NUDGE_MS_MIN;
+        for (uint32_t i = 0; i < study->members_count; i++)
+            if (study->members[i].verdict == MEMBER_REFUSED)
+                study->members[i].verdict = MEMBER_INVITED;
+        offer_to_silent(study, effects);
+        return DONE;
+    }
+    open_task(study, study->task.kind, event->now_ms, effects);
+    return DONE;
+}
+
+static struct result revoke(struct study *study, const struct study_event *event,
+                            struct effects *effects, struct why *why)
+{
+    struct study_member *member = &study->members[event->site];
+    if (member->verdict == MEMBER_REVOKED)
+        return DONE;
+    effect_store(effects);
+    member->verdict = MEMBER_REVOKED;
+    member->live = false;
+    set_text(member->reason, "revoked by the consortium");
+    effect_note(effects, NOTE_REVOKED, event->site);
+    if (study->phase == STUDY_GATHERING)
+        start_if_ready(study, event->now_ms, effects);
+    else if (study_task_open(study))
+        return step_task(study, event, ROUND_EVENT_LEAVE, effects, why);
+    return DONE;
+}
+
+static struct result tick(struct study *study, const struct study_event *event,
+                          struct effects *effects, struct why *why)
+{
+    if (study_task_open(study))
+        return step_task(study, event, ROUND_EVENT_TIMER, effects, why);
+    if (study->phase != STUDY_GATHERING || event->now_ms < study->nudge_ms)
+        return DONE;
+    effect_store(effects);
+    uint64_t waited = event->now_ms - study->launched_ms;
+    uint64_t interval = waited < ROUND_NUDGE_MS_MIN ? ROUND_NUDGE_MS_MIN : waited;
+    study->nudge_ms =
+        event->now_ms + (interval > ROUND_NUDGE_MS_MAX ? ROUND_NUDGE_MS_MAX : interval);
+    if (event->now_ms < study->gather_ms && study->nudge_ms > study->gather_ms)
+        study->nudge_ms = study->gather_ms;
+    offer_to_silent(study, effects);
+    start_if_ready(study, event->now_ms, effects);
+    return DONE;
+}
+
+static struct result restart(struct study *study, const struct study_event *event,
+                             struct effects *effects, struct why *why)
+{
+    switch (study->phase) {
+    case STUDY_GATHERING:
+        offer_to_silent(study, effects);
+        break;
+    case STUDY_TRAINING:
+    case STUDY_EVALUATING:
+        return step_task(study, event, ROUND_EVENT_RESTART, effects, why);
+    case STUDY_AGGREGATING:
+        effect_add(effects, EFFECT_AGGREGATE, EFFECT_EVERYBODY);
+        break;
+    case STUDY_POOLING:
+        effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
+        break;
+    case STUDY_NONE:
+    case STUDY_PAUSED:
+    case STUDY_FINISHED:
+    case STUDY_STOPPED:
+        break;
+    }
+    return DONE;
+}
+
+struct result study_step(struct study *study, const struct study_event *event,
+                         struct effects *effects, struct why *why)
+{
+    effects->count = 0;
+    effects->task = study->task.task;
+    if (event->kind == STUDY_EVENT_LAUNCH)
+        return launch(study, event, effects, why);
+    if (study->phase == STUDY_NONE)
+        return failed(why, RESULT_REFUSED, "the study is not launched");
+    if (event->site >= study->members_count)
+        return failed(why, RESULT_REFUSED, "study '%s' has no such site", study->name);
+    switch (event->kind) {
+    case STUDY_EVENT_LAUNCH:
+        break;
+    case STUDY_EVENT_HELLO:
+        return hello(study, event, effects, why);
+    case STUDY_EVENT_VERDICT:
+        return take_verdict(study, event, effects, why);
+    case STUDY_EVENT_DELIVERED:
+        return answer(study, event, ROUND_EVENT_COUNT, effects, why);
+    case STUDY_EVENT_REFUSED:
+        return answer(study, event, ROUND_EVENT_REFUSE, effects, why);
+    case STUDY_EVENT_DECLINED:
+        return answer(study, event, ROUND_EVENT_DECLINE, effects, why);
+    case STUDY_EVENT_AGGREGATED:
+        return aggregated(study, event, effects, why);
+    case STUDY_EVENT_POOLED:
+        return pooled(study, event, effects, why);
+    case STUDY_EVENT_REVOKED:
+        return revoke(study, event, effects, why);
+    case STUDY_EVENT_STOP:
+        return stop(study, event, effects, why);
+    case STUDY_EVENT_RESUME:
+        return resume(study, event, effects, why);
+    case STUDY_EVENT_TIMER:
+        return tick(study, event, effects, why);
+    case STUDY_EVENT_RESTART:
+        return restart(study, event, effects, why);
+    }
+    return failed(why, RESULT_REFUSED, "unknown event");
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One study (pure): sites allow it, rounds train, evaluations judge, and it ends. */
+#ifndef CONSILIUM_COORDINATOR_STUDY_H
+#define CONSILIUM_COORDINATOR_STUDY_H
+
+#include "coordinator/round.h"
+
+enum {
+    STUDY_ABORTS_MAX = 3, /* aborted tasks in a row, then the study pauses */
+};
+
+enum member_verdict {
+    MEMBER_INVITED = 1, /* has not answered yet */
+    MEMBER_ASKING,      /* asks a human */
+    MEMBER_ALLOWED,
+    MEMBER_REFUSED,
+    MEMBER_REVOKED,
+};
+
+struct study_member {
+    char name[PLAN_NAME_BYTES];
+    enum member_verdict verdict;
+    bool live; /* heard of since its last missed deadline */
+    char reason[MESSAGE_REASON_BYTES];
+    uint64_t declared_patients;
+    double epsilon_budget;
+    unsigned char fingerprint[PLAN_HASH_BYTES]; /* of its data */
+};
+
+enum study_phase {
+    STUDY_NONE = 0,
+    STUDY_GATHERING,   /* the offer is out; sites answer */
+    STUDY_TRAINING,    /* a train task is open */
+    STUDY_AGGREGATING, /* waits for STUDY_EVENT_AGGREGATED */
+    STUDY_EVALUATING,  /* an evaluate task is open */
+    STUDY_POOLING,     /* waits for STUDY_EVENT_POOLED */
+    STUDY_PAUSED,      /* too few sites or too many aborts; reason says what to do */
+    STUDY_FINISHED,
+    STUDY_STOPPED,
+};
+
+/* Plain data: may be copied, compared and stored. */
+struct study {
+    char name[PLAN_NAME_BYTES];
+    unsigned char plan_hash[PLAN_HASH_BYTES];
+    enum study_phase phase;
+    uint32_t rounds;       /* of the plan */
+    uint32_t every;        /* rounds between evaluations */
+    uint32_t quorum;       /* of a train task */
+    uint64_t allowance_ms; /* from the opening of a task to its deadline */
+    uint32_t round;        /* training rounds completed */
+    uint32_t tasks;        /* tasks opened so far = number of the last one */
+    uint32_t aborts;       /* in a row */
+    uint32_t best_round;   /* round of the best candidate; 0 = none was evaluated yet */
+    double best_score;     /* higher is better */
+    unsigned char model[PLAN_HASH_BYTES];      /* what the next train task starts from */
+    unsigned char candidate[PLAN_HASH_BYTES];  /* what the next evaluation judges */
+    unsigned char evaluation[PLAN_HASH_BYTES]; /* model set of that evaluation */
+    unsigned char best[PLAN_HASH_BYTES];
+    char reason[MESSAGE_REASON_BYTES]; /* paused, stopped, last abort */
+    uint64_t launched_ms, started_ms, ended_ms, gather_ms, nudge_ms;
+    uint32_t members_count;
+    struct study_member members[PLAN_SITES_MAX];
+    struct round task;   /* the open or last task; its sites are indexed as members */
+    struct round closed; /* the last task that sites were told the end of */
+};
+
+enum study_event_kind {
+    STUDY_EVENT_LAUNCH = 1, /* plan, model: only on a zeroed study */
+    STUDY_EVENT_HELLO,      /* site is alive */
+    STUDY_EVENT_VERDICT,    /* site's answer to the offer */
+    STUDY_EVENT_DELIVERED,  /* site, task, digest: an admitted object is stored */
+    STUDY_EVENT_REFUSED,    /* site, task, reason: what it delivered was refused */
+    STUDY_EVENT_DECLINED,   /* site, task, reason */
+    STUDY_EVENT_AGGREGATED, /* task, refusals, model, candidate, evaluation; or reason, no model */
+    STUDY_EVENT_POOLED,     /* task, score (NaN = no figure) */
+    STUDY_EVENT_REVOKED,    /* site */
+    STUDY_EVENT_STOP,       /* reason */
+    STUDY_EVENT_RESUME,
+    STUDY_EVENT_TIMER,
+    STUDY_EVENT_RESTART,
+};
+
+/* A counted update that the aggregation refused after all. */
+struct study_refusal {
+    uint32_t site;
+    char reason[MESSAGE_REASON_BYTES];
+};
+
+struct study_event {
+    enum study_event_kind kind;
+    uint64_t now_ms;
+    uint32_t site;
+    uint32_t task;
+    const struct plan *plan;
+    enum study_verdict verdict;
+    uint64_t declared_patients;
+    double epsilon_budget;
+    const unsigned char *fingerprint;                    /* [PLAN_HASH_BYTES] */
+    const unsigned char *digest;                         /* [PLAN_HASH_BYTES] */
+    const unsigned char *model, *candidate, *evaluation; /* [PLAN_HASH_BYTES] */
+    const struct study_refusal *refusals;                /* AGGREGATED */
+    size_t refusals_count;
+    double score;
+    const char *reason;
+};
+
+/* One event. effects is emptied first; its first entry is STORE if anything changed. Errors leave
+ * *study byte-identical and effects empty: RESULT_REFUSED with a sentence for the sender. */
+struct result study_step(struct study *study, const struct study_event *event,
+                         struct effects *effects, struct why *why) MUST_CHECK;
+
+/* When STUDY_EVENT_TIMER is due; UINT64_MAX = nothing to wait for. */
+uint64_t study_wake(const struct study *study);
+
+/* Index of the site of that name, or members_count. */
+uint32_t study_find(const struct study *study, const char *site);
+
+/* The task of that number if it is the open or the last closed one, else NULL. */
+const struct round *study_task(const struct study *study, uint32_t task);
+
+/* A train or evaluate task is open. */
+bool study_task_open(const struct study *study);
+
+/* Whether site takes part and task is the study's last one; RESULT_REFUSED with the reason. */
+struct result study_check_answer(const struct study *study, uint32_t site, uint32_t task,
+                                 struct why *why) MUST_CHECK;
+
+/* Whether an object of site for task would be taken: RESULT_OK; RESULT_AGAIN when exactly this
+ * object is counted already (tell the site so); RESULT_REFUSED with the reason. Changes nothing. */
+struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
+                          const unsigned char digest[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
+
+/* Training, aggregating, evaluating, pooling or gathering. */
+bool study_active(const struct study *study);
+
+/* The phase for humans: "training". */
+const char *study_phase_name(enum study_phase phase);
+const char *member_verdict_name(enum member_verdict verdict);
+
+#endif

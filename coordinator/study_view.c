@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions to a study that change nothing. */
+#include "coordinator/study.h"
+
+#include <string.h>
+
+const char *study_phase_name(enum study_phase phase)
+{
+    switch (phase) {
+    case STUDY_NONE:
+        return "none";
+    case STUDY_GATHERING:
+        return "gathering";
+    case STUDY_TRAINING:
+        return "training";
+    case STUDY_AGGREGATING:
+        return "aggregating";
+    case STUDY_EVALUATING:
+        return "evaluating";
+    case STUDY_POOLING:
+        return "pooling";
+    case STUDY_PAUSED:
+        return "paused";
+    case STUDY_FINISHED:
+        return "finished";
+    case STUDY_STOPPED:
+        return "stopped";
+    }
+    return "unknown";
+}
+
+const char *member_verdict_name(enum member_verdict verdict)
+{
+    switch (verdict) {
+    case MEMBER_INVITED:
+        return "invited";
+    case MEMBER_ASKING:
+        return "asking";
+    case MEMBER_ALLOWED:
+        return "allowed";
+    case MEMBER_REFUSED:
+        return "refused";
+    case MEMBER_REVOKED:
+        return "revoked";
+    }
+    return "unknown";
+}
+
+uint32_t study_find(const struct study *study, const char *site)
+{
+    uint32_t i = 0;
+    while (i < study->members_count && strcmp(study->members[i].name, site) != 0)
+        i++;
+    return i;
+}
+
+bool study_active(const struct study *study)
+{
+    switch (study->phase) {
+    case STUDY_GATHERING:
+    case STUDY_TRAINING:
+    case STUDY_AGGREGATING:
+    case STUDY_EVALUATING:
+    case STUDY_POOLING:
+        return true;
+    case STUDY_NONE:
+    case STUDY_PAUSED:
+    case STUDY_FINISHED:
+    case STUDY_STOPPED:
+        break;
+    }
+    return false;
+}
+
+bool study_task_open(const struct study *study)
+{
+    return study->phase == STUDY_TRAINING || study->phase == STUDY_EVALUATING;
+}
+
+const struct round *study_task(const struct study *study, uint32_t task)
+{
+    if (task != 0 && study->task.task == task)
+        return &study->task;
+    return task != 0 && study->closed.task == task ? &study->closed : NULL;
+}
+
+uint64_t study_wake(const struct study *study)
+{
+    if (study_task_open(study))
+        return round_wake(&study->task);
+    return study->phase == STUDY_GATHERING ? study->nudge_ms : UINT64_MAX;
+}
+
+struct result study_check_answer(const struct study *study, uint32_t site, uint32_t task,
+                                 struct why *why)
+{
+    if (study->members[site].verdict != MEMBER_ALLOWED)
+        return failed(why, RESULT_REFUSED, "site '%s' takes no part in study '%s' (%s)",
+                      study->members[site].name, study->name,
+                      member_verdict_name(study->members[site].verdict));
+    if (task == 0 || task != study->task.task)
+        return failed(why, RESULT_REFUSED, "study '%s' is at task %u, the answer is for task %u",
+                      study->name, study->tasks, task);
+    return DONE;
+}
+
+struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
+                          const unsigned char digest[PLAN_HASH_BYTES], struct why *why)
+{
+    if (site >= study->members_count)
+        return failed(why, RESULT_REFUSED, "study '%s' has no such site", study->name);
+    TRY(study_check_answer(study, site, task, why));
+    const struct round_site *part = &study->task.sites[site];
+    if (part->standing == STANDING_COUNTED && memcmp(part->digest, digest, PLAN_HASH_BYTES) == 0)
+        return failed(why, RESULT_AGAIN, "counted already");
+    if (!study_task_open(study) || study->task.phase != ROUND_OPEN)
+        return failed(why, RESULT_REFUSED, "study '%s': task %u is closed", study->name, task);
+    if (part->standing == STANDING_COUNTED || part->standing == STANDING_DECLINED ||
+        part->standing == STANDING_REFUSED)
+        return failed(why, RESULT_REFUSED, "task %u: this site's part is already concluded", task);
+    return DONE;
+}
