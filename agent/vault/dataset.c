@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a file to two parts: read, encode, order, split, cap, fingerprint. */
+#include "agent/vault/dataset.h"
+
+#include "agent/vault/dataset_csv.h"
+#include "agent/vault/dataset_rows.h"
+#include "privacy/clip_norm.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void count_refusal(struct dataset_counts *counts, const char *column,
+                          enum encode_reason reason, uint64_t line)
+{
+    counts->rows_refused++;
+    unsigned i = 0;
+    while (i < counts->refusals &&
+           (counts->refusal[i].column != column || counts->refusal[i].reason != reason))
+        i++;
+    if (i == DATASET_REFUSALS_MAX)
+        return;
+    if (i == counts->refusals) {
+        counts->refusals++;
+        counts->refusal[i] = (struct dataset_refusal){column, reason, 0, line};
+    }
+    counts->refusal[i].rows++;
+}
+
+/* Everything that one reading needs. */
+struct reading {
+    struct dataset *dataset;
+    const struct plan *plan;
+    const unsigned char *key;
+    size_t slots;
+    struct encoder encoder;
+    struct rows rows;
+};
+
+static struct result read_rows(struct reading *r, struct csv *csv, struct why *why)
+{
+    struct rows *rows = &r->rows;
+    struct dataset_counts *counts = &r->dataset->counts;
+    for (;;) {
+        bool end;
+        TRY(csv_next(csv, &end, why));
+        if (end)
+            return DONE;
+        counts->rows_read++;
+        TRY(rows_reserve(rows, csv->name, why));
+        struct row_key *key = &rows->key[rows->count];
+        const struct encode_source *source;
+        const char *id;
+        enum encode_reason reason =
+            encoder_record(&r->encoder, csv, rows->x + rows->count * rows->inputs,
+                           rows->y + rows->count, rows->group + rows->count * rows->groups,
+                           &key->fold, &id, &source);
+        if (reason != ENCODE_OK) {
+            count_refusal(counts, source->name, reason, csv->line);
+            continue;
+        }
+        rows_hash_patient(key, r->key, id, r->slots);
+        key->index = (uint32_t)rows->count++;
+    }
+}
+
+static struct result read_file(struct reading *r, const struct mapping *mapping, const char *name,
+                               FILE *file, struct why *why)
+{
+    struct csv *csv;
+    bool end = false;
+    struct result result = csv_open(&csv, file, name, why);
+    if (ok(result))
+        result = csv_next(csv, &end, why);
+    if (ok(result) && end)
+        result = failed(why, RESULT_INPUT,
+                        "%s: the file is empty; it must begin with a line of "
+                        "column names",
+                        name);
+    if (ok(result))
+        result = encoder_bind(&r->encoder, r->plan, mapping, csv, why);
+    if (ok(result)) {
+        r->rows.inputs = r->encoder.inputs;
+        r->rows.groups = r->plan->subgroups_count;
+        result = read_rows(r, csv, why);
+    }
+    csv_close(csv);
+    return result;
+}
+
+/* Keys of one patient: [from, to). */
+static size_t patient_end(const struct rows *rows, size_t from)
+{
+    size_t to = from + 1;
+    while (to < rows->count &&
+           memcmp(rows->key[to].patient, rows->key[from].patient, ROWS_PATIENT_BYTES) == 0)
+        to++;
+    return to;
+}
+
+static bool is_held_out(const struct reading *r, size_t from, size_t to)
+{
+    const struct row_key *key = r->rows.key;
+    if (!r->encoder.folds)
+        return (double)key[from].holdout * 0x1p-64 < r->plan->validation.holdout;
+    for (size_t i = from; i < to; i++)
+        if (key[i].fold)
+            return true;
+    return false;
+}
+
+static bool part_create(struct dataset_part *part, const struct reading *r, size_t rows,
+                        size_t patients, bool weighted)
+{
+    part->slots = r->slots;
+    part->x = calloc(rows * r->rows.inputs + 1, sizeof *part->x);
+    part->y = calloc(rows + 1, sizeof *part->y);
+    part->square = calloc(rows + 1, sizeof *part->square);
+    part->first = calloc(patients + 1, sizeof *part->first);
+    part->slot_first = calloc(r->slots + 1, sizeof *part->slot_first);
+    if (weighted)
+        part->weight = calloc(rows + 1, sizeof *part->weight);
+    if (r->rows.groups)
+        part->groups = calloc(rows * r->rows.groups + 1, sizeof *part->groups);
+    return part->x && part->y && part->square && part->first && part->slot_first &&
+           (part->weight || !weighted) && (part->groups || !r->rows.groups);
+}
+
+static double class_weight(const struct plan *plan, double y)
+{
+    size_t k = (size_t)y;
+    return k < plan->training.class_weights_count ? plan->training.class_weights[k] : 1.0;
+}
+
+/* Appends one patient's kept rows; patients arrive in the order of their slots. */
+static void part_add(struct dataset_part *part, const struct reading *r, size_t from, size_t count)
+{
+    const struct rows *rows = &r->rows;
+    for (size_t i = from; i < from + count; i++) {
+        size_t at = rows->key[i].index, to = part->rows++;
+        double *x = part->x + to * rows->inputs;
+        memcpy(x, rows->x + at * rows->inputs, rows->inputs * sizeof *x);
+        part->y[to] = rows->y[at];
+        part->square[to] = clip_square(rows->inputs, x);
+        if (part->weight)
+            part->weight[to] = class_weight(r->plan, rows->y[at]);
+        if (part->groups)
+            memcpy(part->groups + to * rows->groups, rows->group + at * rows->groups, rows->groups);
+    }
+    part->patients++;
+    part->first[part->patients] = (uint32_t)part->rows;
+    part->slot_first[rows->key[from].slot + 1] = (uint32_t)part->patients;
+}
+
+/* Slots without a patient begin where the slot before them ends. */
+static void close_slots(struct dataset_part *part)
+{
+    for (size_t s = 0; s < part->slots; s++)
+        if (part->slot_first[s + 1] < part->slot_first[s])
+            part->slot_first[s + 1] = part->slot_first[s];
+}
+
+static size_t training_cap(const struct plan *plan)
+{
+    size_t cap = plan->privacy.max_rows_per_patient;
+    if (plan->privacy.mode == PRIVACY_NONE || cap > CLIP_PATIENT_ROWS_MAX)
+        return CLIP_PATIENT_ROWS_MAX;
+    return cap ? cap : 1;
+}
+
+static bool split(struct reading *r)
+{
+    struct dataset *d = r->dataset;
+    size_t cap = training_cap(r->plan), total = r->rows.count;
+    bool weighted = r->plan->label.type != LABEL_REAL && r->plan->training.class_weights_count > 0;
+    size_t train_rows = 0, train_patients = 0, held_rows = 0;
+    for (size_t from = 0, to; from < total; from = to) {
+        to = patient_end(&r->rows, from);
+        if (is_held_out(r, from, to)) {
+            held_rows++;
+        } else {
+            train_rows += to - from < cap ? to - from : cap;
+            train_patients++;
+        }
+    }
+    if (!part_create(&d->train, r, train_rows, train_patients, weighted) ||
+        !part_create(&d->holdout, r, held_rows, held_rows, weighted))
+        return false;
+    for (size_t from = 0, to; from < total; from = to) {
+        to = patient_end(&r->rows, from);
+        bool held = is_held_out(r, from, to);
+        size_t most = held ? 1 : cap, kept = to - from < most ? to - from : most;
+        if (kept < to - from)
+            rows_choose(r->rows.key + from, to - from, kept, r->key);
+        part_add(held ? &d->holdout : &d->train, r, from, kept);
+        d->counts.rows_over_cap += to - from - kept;
+    }
+    close_slots(&d->train);
+    close_slots(&d->holdout);
+    return true;
+}
+
+static struct result nothing_left(const struct dataset *d, const char *name, struct why *why)
+{
+    const struct dataset_refusal *worst = NULL;
+    for (unsigned i = 0; i < d->counts.refusals; i++)
+        if (!worst || d->counts.refusal[i].rows > worst->rows)
+            worst = &d->counts.refusal[i];
+    if (!worst)
+        return failed(why, RESULT_INPUT, "%s: there is no patient to train on", name);
+    return failed(
+        why, RESULT_INPUT,
+        "%s: there is no patient to train on: %llu of %llu rows are refused, most because "
+        "the column \"%s\" %s (first at line %llu)",
+        name, (unsigned long long)d->counts.rows_refused, (unsigned long long)d->counts.rows_read,
+        worst->column, encode_reason_text(worst->reason), (unsigned long long)worst->first_line);
+}
+
+static struct result arrange(struct reading *r, const char *name, struct why *why)
+{
+    struct dataset *d = r->dataset;
+    d->inputs = r->rows.inputs;
+    d->subgroups = r->rows.groups;
+    memcpy(d->counts.missing, r->encoder.missing, sizeof d->counts.missing);
+    rows_sort(&r->rows);
+    rows_fingerprint(&r->rows, r->key, d->fingerprint);
+    if (!split(r))
+        return failed(why, RESULT_SYSTEM, "%s: not enough memory for its rows", name);
+    return d->train.patients ? DONE : nothing_left(d, name, why);
+}
+
+struct result dataset_load(struct dataset *dataset, const struct plan *plan,
+                           const struct mapping *mapping, const char *name, FILE *file,
+                           const unsigned char key[DATASET_KEY_BYTES], struct why *why)
+{
+    memset(dataset, 0, sizeof *dataset);
+    struct reading *r = calloc(1, sizeof *r);
+    if (!r)
+        return failed(why, RESULT_SYSTEM, "%s: not enough memory to read the file", name);
+    *r = (struct reading){.dataset = dataset, .plan = plan, .key = key};
+    uint64_t declared = mapping ? mapping->declared_patients : 0;
+    r->slots = clip_slots(declared < DATASET_ROWS_MAX ? (size_t)declared : DATASET_ROWS_MAX);
+    struct result result = read_file(r, mapping, name, file, why);
+    if (ok(result))
+        result = arrange(r, name, why);
+    rows_free(&r->rows);
+    free(r);
+    if (!ok(result))
+        dataset_free(dataset);
+    return result;
+}
+
+static void part_free(struct dataset_part *part, size_t inputs)
+{
+    if (part->x)
+        sodium_memzero(part->x, part->rows * inputs * sizeof *part->x);
+    if (part->y)
+        sodium_memzero(part->y, part->rows * sizeof *part->y);
+    free(part->x);
+    free(part->y);
+    free(part->weight);
+    free(part->square);
+    free(part->groups);
+    free(part->first);
+    free(part->slot_first);
+}
+
+void dataset_free(struct dataset *dataset)
+{
+    part_free(&dataset->train, dataset->inputs);
+    part_free(&dataset->holdout, dataset->inputs);
+    memset(dataset, 0, sizeof *dataset);
+}
+
+struct clip_rows dataset_rows(const struct dataset_part *part)
+{
+    return (struct clip_rows){.x = part->x,
+                              .y = part->y,
+                              .weight = part->weight,
+                              .square = part->square,
+                              .first = part->first};
+}
