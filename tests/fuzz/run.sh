@@ -18,6 +18,7 @@ for name in "$@"; do
     echo "== $name, $seconds s"
     "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -max_len=65536 -print_final_stats=1 \
         -artifact_prefix="$found/" "$found" "$here/corpus/$name" 2>"$found.log" || status=1
-    grep -E 'ERROR|SUMMARY|stat::number_of_executed_units|cov:' "$found.log" | tail -3
+    [ -x "$build/tests/fuzz/fuzz_$name" ] || { echo "not built: fuzz_$name" >&2; continue; }
+    grep -E 'ERROR|SUMMARY|stat::number_of_executed_units|cov:' "$found.log" | tail -3 || status=1
 done
 exit $status
