@@ -80,6 +80,7 @@ struct transfer_in {
     unsigned char *have; /* one byte per chunk */
     uint32_t chunks, count, next, granted;
     uint32_t since_ack;
+    uint32_t count_at_ack; /* no progress since: what was granted and is missing is lost */
 };
 
 /* Allocates for the offer; RESULT_REFUSED when it is larger than limit bytes. */
@@ -93,8 +94,9 @@ void transfer_in_free(struct transfer_in *in);
 struct result transfer_in_chunk(struct transfer_in *in, const unsigned char *packet, size_t n,
                                 bool *ret_ack, bool *ret_complete, struct why *why) MUST_CHECK;
 
-/* The acknowledgement to send now: grants a window, names what is missing below the highest seen.
- */
+/* The acknowledgement to send now: grants a window and names what is missing below the highest
+ * chunk seen; when nothing arrived since the last acknowledgement (a timer fired, the link came
+ * back), everything granted that is missing. */
 void transfer_in_ack(struct transfer_in *in, struct message_object_ack *ack);
 
 #endif
