@@ -2,7 +2,10 @@
 /* The list of effects and the names of notes. */
 #include "coordinator/effect.h"
 
+#include "proto/message.h"
+
 #include <assert.h>
+#include <string.h>
 
 static const char *const NOTE_NAMES[NOTE_LAST + 1] = {
     [NOTE_LAUNCHED] = "launched",
@@ -30,6 +33,14 @@ static const char *const NOTE_NAMES[NOTE_LAST + 1] = {
 const char *note_name(enum note note)
 {
     return note >= NOTE_LAUNCHED && note <= NOTE_LAST ? NOTE_NAMES[note] : "unknown";
+}
+
+void reason_set(char *out, const char *text)
+{
+    size_t n = text ? strnlen(text, MESSAGE_REASON_BYTES - 1) : 0;
+    if (n > 0)
+        memmove(out, text, n);
+    memset(out + n, 0, MESSAGE_REASON_BYTES - n);
 }
 
 static void append(struct effects *effects, struct effect effect)

@@ -66,6 +66,10 @@ struct effects {
     struct effect list[EFFECTS_MAX];
 };
 
+/* Copies a sentence into a MESSAGE_REASON_BYTES field, cut at its bound and filled up with zeroes,
+ * so that equal states are equal bytes. NULL is the empty sentence; text may be out. */
+void reason_set(char *out, const char *text);
+
 /* Appends; more than EFFECTS_MAX is a bug of ours and asserts. */
 void effect_add(struct effects *effects, enum effect_kind kind, uint32_t site);
 void effect_note(struct effects *effects, enum note note, uint32_t site);

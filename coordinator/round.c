@@ -51,11 +51,6 @@ uint64_t round_wake(const struct round *round)
     return round->nudge_ms < round->deadline_ms ? round->nudge_ms : round->deadline_ms;
 }
 
-static void set_reason(struct round_site *site, const char *reason)
-{
-    snprintf(site->reason, sizeof site->reason, "%s", reason ? reason : "");
-}
-
 static void send_to_expected(const struct round *round, struct effects *effects)
 {
     for (uint32_t i = 0; i < round->sites_count; i++)
@@ -113,7 +108,8 @@ static void miss_the_silent(struct round *round, struct effects *effects)
         if (round->sites[i].standing != STANDING_EXPECTED)
             continue;
         round->sites[i].standing = STANDING_MISSED;
-        set_reason(&round->sites[i], "silent at the deadline; waited for again once it says hello");
+        reason_set(round->sites[i].reason,
+                   "silent at the deadline; waited for again once it says hello");
         effect_note(effects, NOTE_MISSED, i);
     }
 }
@@ -154,7 +150,7 @@ static void join(struct round *round, uint32_t at, struct effects *effects)
     case STANDING_MISSED:
         effect_store(effects);
         site->standing = STANDING_EXPECTED;
-        set_reason(site, "");
+        reason_set(site->reason, "");
         effect_add(effects, EFFECT_TASK, at);
         break;
     case STANDING_EXPECTED:
@@ -183,7 +179,7 @@ static struct result conclude(struct round *round, const struct round_event *eve
                       round->task);
     effect_store(effects);
     site->standing = standing;
-    set_reason(site, event->reason);
+    reason_set(site->reason, event->reason);
     effect_note(effects, note, event->site);
     settle(round, event->now_ms, effects);
     return DONE;
@@ -205,7 +201,7 @@ static struct result count(struct round *round, const struct round_event *event,
                       round->task);
     effect_store(effects);
     site->standing = STANDING_COUNTED;
-    set_reason(site, "");
+    reason_set(site->reason, "");
     memcpy(site->digest, event->digest, PLAN_HASH_BYTES);
     effect_note(effects, NOTE_COUNTED, event->site);
     effect_add(effects, EFFECT_ACCEPTED, event->site);
@@ -221,7 +217,7 @@ static struct result leave(struct round *round, const struct round_event *event,
         return DONE;
     effect_store(effects);
     site->standing = STANDING_OUT;
-    set_reason(site, event->reason);
+    reason_set(site->reason, event->reason);
     settle(round, event->now_ms, effects);
     return DONE;
 }

@@ -30,19 +30,10 @@ static uint32_t tally(const struct study *study, enum member_verdict verdict)
     return n;
 }
 
-/* Copies a sentence, cut at the bound. */
-static void set_text(char out[MESSAGE_REASON_BYTES], const char *text)
-{
-    size_t n = text ? strnlen(text, MESSAGE_REASON_BYTES - 1) : 0;
-    if (n > 0)
-        memcpy(out, text, n);
-    memset(out + n, 0, MESSAGE_REASON_BYTES - n);
-}
-
 static void pause_study(struct study *study, const char *reason, struct effects *effects)
 {
     study->phase = STUDY_PAUSED;
-    set_text(study->reason, reason);
+    reason_set(study->reason, reason);
     effect_note(effects, NOTE_PAUSED, EFFECT_EVERYBODY);
 }
 
@@ -75,8 +66,8 @@ static void abort_or_retry(struct study *study, enum task_kind kind, const char 
                            uint64_t now_ms, struct effects *effects)
 {
     char last[MESSAGE_REASON_BYTES]; /* opening a task wipes the old task's reason */
-    set_text(last, reason);
-    set_text(study->reason, last);
+    reason_set(last, reason);
+    reason_set(study->reason, last);
     tell_closed(study, effects);
     /* What sites refuse or decline once they do again, and each try would cost the others budget.
      */
@@ -293,7 +284,7 @@ static struct result take_verdict(struct study *study, const struct study_event 
     member->epsilon_budget = event->epsilon_budget;
     if (event->fingerprint)
         memcpy(member->fingerprint, event->fingerprint, PLAN_HASH_BYTES);
-    set_text(member->reason, event->reason);
+    reason_set(member->reason, event->reason);
     if (changed)
         effect_note(effects, MEANING[event->verdict].note, event->site);
     if (study->phase == STUDY_GATHERING)
@@ -344,13 +335,13 @@ static struct result aggregated(struct study *study, const struct study_event *e
     for (size_t i = 0; i < event->refusals_count; i++) {
         struct round_site *site = &study->task.sites[event->refusals[i].site];
         site->standing = STANDING_REFUSED;
-        set_text(site->reason, event->refusals[i].reason);
+        reason_set(site->reason, event->refusals[i].reason);
         effect_note(effects, NOTE_REFUSED, event->refusals[i].site);
     }
     if (!event->model) {
         effect_note(effects, NOTE_TASK_ABORTED, EFFECT_EVERYBODY);
         study->task.phase = ROUND_ABORTED;
-        set_text(study->task.reason, event->reason);
+        reason_set(study->task.reason, event->reason);
         abort_or_retry(study, TASK_TRAIN, event->reason, event->now_ms, effects);
         return DONE;
     }
@@ -397,11 +388,11 @@ static struct result stop(struct study *study, const struct study_event *event,
     effect_store(effects);
     study->phase = STUDY_STOPPED;
     study->ended_ms = event->now_ms;
-    set_text(study->reason, event->reason);
+    reason_set(study->reason, event->reason);
     if (study->task.phase == ROUND_OPEN) {
         study->task.phase = ROUND_ABORTED;
         study->task.closed_ms = event->now_ms;
-        set_text(study->task.reason, event->reason);
+        reason_set(study->task.reason, event->reason);
     }
     effect_note(effects, NOTE_STOPPED, EFFECT_EVERYBODY);
     tell_closed(study, effects);
@@ -441,7 +432,7 @@ static struct result revoke(struct study *study, const struct study_event *event
     effect_store(effects);
     member->verdict = MEMBER_REVOKED;
     member->live = false;
-    set_text(member->reason, "revoked by the consortium");
+    reason_set(member->reason, "revoked by the consortium");
     effect_note(effects, NOTE_REVOKED, event->site);
     if (study->phase == STUDY_GATHERING)
         start_if_ready(study, event->now_ms, effects);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables. A migration that was released is never edited; a change is a new one at the end. */
+#include "coordinator/store_schema.h"
+
+static const char FIRST[] =
+    /* One row a study; launch is the researcher's signed envelope, byte for byte. */
+    "CREATE TABLE studies("
+    "  name TEXT PRIMARY KEY, plan_hash BLOB NOT NULL, researcher TEXT NOT NULL,"
+    "  plan BLOB NOT NULL, launch BLOB NOT NULL,"
+    "  phase INTEGER NOT NULL, rounds INTEGER NOT NULL, every INTEGER NOT NULL,"
+    "  quorum INTEGER NOT NULL, allowance_ms INTEGER NOT NULL, round INTEGER NOT NULL,"
+    "  tasks INTEGER NOT NULL, aborts INTEGER NOT NULL, best_round INTEGER NOT NULL,"
+    "  best_score REAL NOT NULL, model BLOB NOT NULL, candidate BLOB NOT NULL,"
+    "  evaluation BLOB NOT NULL, best BLOB NOT NULL, reason TEXT NOT NULL,"
+    "  launched_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
+    "  gather_ms INTEGER NOT NULL, nudge_ms INTEGER NOT NULL, closed INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE members("
+    "  study TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,"
+    "  verdict INTEGER NOT NULL, live INTEGER NOT NULL, reason TEXT NOT NULL,"
+    "  declared_patients INTEGER NOT NULL, epsilon_budget REAL NOT NULL,"
+    "  fingerprint BLOB NOT NULL, PRIMARY KEY(study, position)) STRICT;"
+    "CREATE TABLE tasks("
+    "  study TEXT NOT NULL, task INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    "  round INTEGER NOT NULL, phase INTEGER NOT NULL, quorum INTEGER NOT NULL,"
+    "  extensions INTEGER NOT NULL, opened_ms INTEGER NOT NULL, deadline_ms INTEGER NOT NULL,"
+    "  nudge_ms INTEGER NOT NULL, closed_ms INTEGER NOT NULL, allowance_ms INTEGER NOT NULL,"
+    "  reason TEXT NOT NULL, PRIMARY KEY(study, task)) STRICT;"
+    /* Where each site stands, or stood, in a task. */
+    "CREATE TABLE parts("
+    "  study TEXT NOT NULL, task INTEGER NOT NULL, position INTEGER NOT NULL,"
+    "  standing INTEGER NOT NULL, digest BLOB NOT NULL, reason TEXT NOT NULL,"
+    "  PRIMARY KEY(study, task, position)) STRICT;"
+    /* Admitted updates and evaluations, with the signed offer that names their hash. */
+    "CREATE TABLE objects("
+    "  study TEXT NOT NULL, task INTEGER NOT NULL, position INTEGER NOT NULL,"
+    "  digest BLOB NOT NULL, payload BLOB NOT NULL, offer BLOB NOT NULL,"
+    "  cipher_bytes INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY(study, task, position)) STRICT;"
+    "CREATE TABLE models("
+    "  hash BLOB PRIMARY KEY, study TEXT NOT NULL, round INTEGER NOT NULL,"
+    "  payload BLOB NOT NULL) STRICT;"
+    /* The server optimiser after the last aggregated round. */
+    "CREATE TABLE servers("
+    "  study TEXT PRIMARY KEY, round INTEGER NOT NULL, state BLOB NOT NULL) STRICT;"
+    /* Records of a closed task for people: JSON. */
+    "CREATE TABLE records("
+    "  study TEXT NOT NULL, task INTEGER NOT NULL, kind TEXT NOT NULL, json TEXT NOT NULL,"
+    "  PRIMARY KEY(study, task, kind)) STRICT;"
+    /* What was last heard of each member, against replay; what it said of itself. */
+    "CREATE TABLE seen("
+    "  member TEXT PRIMARY KEY, session BLOB NOT NULL, sequence INTEGER NOT NULL,"
+    "  sent_ms INTEGER NOT NULL, software TEXT NOT NULL, peak_memory_kb INTEGER NOT NULL) STRICT;"
+    /* The audit log, see chain.h. */
+    "CREATE TABLE log("
+    "  seq INTEGER PRIMARY KEY, ms INTEGER NOT NULL, study TEXT NOT NULL, kind TEXT NOT NULL,"
+    "  entry BLOB NOT NULL, hash BLOB NOT NULL, signature BLOB NOT NULL) STRICT;"
+    "CREATE INDEX log_of_study ON log(study, seq);";
+
+const char *const STORE_MIGRATIONS[] = {FIRST};
+const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];
