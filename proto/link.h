@@ -9,6 +9,7 @@
 
 #include "proto/base/result.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,14 +19,19 @@ enum {
     LINK_QUEUE_PACKETS = 512,    /* beyond it incoming packets are dropped and asked for again */
 };
 
-enum link_event_kind { LINK_CONNECTED = 1, LINK_DISCONNECTED, LINK_PACKET };
+enum link_event_kind {
+    LINK_CONNECTED = 1, /* and subscribed */
+    LINK_DISCONNECTED,  /* or could not connect, with a reason not told before */
+    LINK_PACKET,
+    LINK_REFUSED, /* the broker refused a packet of ours, with the reason */
+};
 
 struct link_event {
     enum link_event_kind kind;
     char topic[LINK_TOPIC_BYTES];
     unsigned char *payload; /* owned by the receiver of the event, free; NULL unless LINK_PACKET */
     size_t payload_n;
-    char reason[256]; /* LINK_DISCONNECTED: what the human should know */
+    char reason[256]; /* LINK_DISCONNECTED, LINK_REFUSED: what the human should know */
 };
 
 struct link;
@@ -33,12 +39,15 @@ struct link;
 struct link_operations {
     /* Descriptor that is readable while events wait. */
     int (*descriptor)(struct link *link);
-    /* Takes the next event; false when none waits. */
+    /* Takes the next event; false when none waits. Also does the link's own work (reconnecting), so
+     * call it until false whenever the descriptor is readable; it may be readable for that alone,
+     * or because a full window has room again. */
     bool (*next)(struct link *link, struct link_event *event);
     /* Queues a packet for delivery at QoS 1. RESULT_AGAIN when the window is full or there is no
-     * connection: keep it and try after the next event. The bytes are copied. */
+     * connection: keep it and try when the descriptor was readable. The bytes are copied. */
     struct result (*publish)(struct link *link, const char *topic, const unsigned char *payload,
                              size_t n, struct why *why);
+    /* Gives packets in flight up to a second, says goodbye and frees the link. */
     void (*close)(struct link *link);
 };
 
@@ -49,16 +58,20 @@ struct link {
 struct link_options {
     const char *host;
     uint16_t port;
-    const char *name;                        /* client id = certificate's common name */
-    const char *ca_file;                     /* trusts this CA only */
-    const char *cert_file;                   /* own certificate */
-    const char *key_file;                    /* own private key, readable by the owner only */
-    const char *will_topic;                  /* presence topic, or NULL */
+    const char *name;       /* the certificate's common name */
+    const char *ca_file;    /* trusts this CA only */
+    const char *cert_file;  /* own certificate */
+    const char *key_file;   /* own private key, readable by the owner only */
+    const char *will_topic; /* presence, or NULL: the link keeps "online" or "offline" there */
     const char *const *subscriptions;        /* closed by NULL */
     unsigned backoff_ms_min, backoff_ms_max; /* jittered exponential; 0, 0 = 250 ms to 60 s */
+    bool many; /* several processes may be connected under this name at once (command line);
+                  otherwise a second one takes the first one's place */
 };
 
-/* Connects in the background and reconnects for ever. Options are copied. */
+/* Connects in the background and reconnects for ever. Options are copied; the files are read at
+ * every connect. All operations of one link belong to one thread, its owner. The broker must show
+ * a certificate of this CA for options->host, over TLS 1.3. */
 struct result link_mqtt_open(const struct link_options *options, struct link **ret_link,
                              struct why *why) MUST_CHECK;
 

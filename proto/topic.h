@@ -5,6 +5,8 @@
 
 #include "proto/link.h"
 
+enum { TOPIC_NAME_MAX = 63 /* characters of a name */ };
+
 enum topic_direction {
     TOPIC_UP,       /* member to coordinator */
     TOPIC_DOWN,     /* coordinator to member */
@@ -15,7 +17,7 @@ enum topic_channel { TOPIC_MESSAGE /* signed envelopes: "m" */, TOPIC_CHUNK /* "
 
 struct topic {
     enum topic_direction direction;
-    char member[64];
+    char member[TOPIC_NAME_MAX + 1];
     enum topic_channel channel;
 };
 
