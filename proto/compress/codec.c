@@ -17,6 +17,14 @@ static const struct codec_ops *const all_codecs[] = {
 };
 enum { CODEC_COUNT = sizeof all_codecs / sizeof all_codecs[0] };
 
+/* Picks the fast ChaCha20; may be called again. */
+static struct result start_sodium(struct why *why)
+{
+    if (sodium_init() < 0)
+        return failed(why, RESULT_SYSTEM, "libsodium does not start");
+    return DONE;
+}
+
 uint64_t codec_frame_bytes(const struct codec *codec, uint64_t d)
 {
     return CODEC_HEADER_BYTES + all_codecs[codec->id]->payload_bytes(codec, d);
@@ -70,6 +78,7 @@ struct result codec_encode(const struct codec *codec, const unsigned char seed[C
     if (bytes > cap)
         return failed(why, RESULT_INPUT, "the frame needs %llu bytes, the buffer has %zu",
                       (unsigned long long)bytes, cap);
+    TRY(start_sodium(why));
     write_header(codec, seed, d, frame);
     TRY(all_codecs[codec->id]->encode(codec, seed, d, x, frame + CODEC_HEADER_BYTES, why));
     *len = (size_t)bytes;
@@ -128,6 +137,7 @@ struct result codec_open(const unsigned char *frame, size_t len, uint64_t d, str
     const struct codec_ops *ops = find_magic(frame);
     if (!ops)
         return failed(why, RESULT_INPUT, "the frame's first bytes name no known codec");
+    TRY(start_sodium(why));
     TRY(check_header(frame, ops, d, why));
     *ret = (struct codec_view){
         .codec = {.id = ops->id, .bits = frame[5], .rounds = frame[7]},

@@ -20,6 +20,10 @@
 
 enum { MAX_ROUNDS = 2 };
 
+#define MAX_NORM2 (CODEC_MAX_NORM * CODEC_MAX_NORM)
+/* A block of smaller norm, 1e-30, is sent as zeros: its floats would lose precision on the way. */
+#define TINY_NORM2 1e-60
+
 static size_t block_bytes(unsigned bits)
 {
     return 4 + CODEC_BLOCK / 8 * bits;
@@ -50,7 +54,6 @@ struct encoder {
 /* Rotated, unnormalised y is y sqrt(B)^rounds; `gain` takes that out of the scale. */
 static void encode_block(struct encoder *e, uint64_t block, float *y, unsigned char *out)
 {
-    _Alignas(64) unsigned char code[CODEC_BLOCK];
     unsigned char signs[EDEN_SIGN_BYTES];
     for (unsigned r = 0; r < e->rounds; r++) {
         draw_signs(e->seed, block, r, signs);
@@ -58,15 +61,15 @@ static void encode_block(struct encoder *e, uint64_t block, float *y, unsigned c
     }
     double gain = e->rounds == 2 ? CODEC_BLOCK : 64.0;
     double n2 = e->kernel->norm2(y);
-    e->norm2 += n2 / (gain * gain);
-    if (!(n2 > 0)) {
+    double block_norm2 = n2 / (gain * gain);
+    e->norm2 += block_norm2;
+    if (!(block_norm2 >= TINY_NORM2 && block_norm2 <= MAX_NORM2)) {
         memset(out, 0, block_bytes(e->bits));
         return;
     }
     float inverse = (float)(64.0 / sqrt(n2));
-    double dot = e->kernel->quantise(y, inverse, e->bits, &e->quantiser, code);
-    store_f32(out, (float)(n2 / (gain * dot)));
-    eden_pack(code, e->bits, out + 4);
+    double dot = e->kernel->quantise(y, inverse, e->bits, &e->quantiser, out + 4);
+    store_f32(out, (float)(n2 * (double)inverse / (gain * dot)));
 }
 
 static struct result eden_encode(const struct codec *codec, const unsigned char *seed, uint64_t d,
@@ -84,7 +87,7 @@ static struct result eden_encode(const struct codec *codec, const unsigned char 
         memcpy(y, x + block * CODEC_BLOCK, n * sizeof *y);
         memset(y + n, 0, (CODEC_BLOCK - n) * sizeof *y);
         encode_block(&e, block, y, payload + block * stride);
-        if (!(e.norm2 <= CODEC_MAX_NORM * CODEC_MAX_NORM))
+        if (!(e.norm2 <= MAX_NORM2))
             return failed(why, RESULT_INPUT,
                           "the vector is not finite or its norm exceeds %g, by coordinate %llu",
                           CODEC_MAX_NORM, (unsigned long long)(block * CODEC_BLOCK + n - 1));
@@ -121,16 +124,15 @@ static void fill_table(unsigned bits, float scale, float *table)
     }
 }
 
-static void expand_block(const struct codec_view *view, uint64_t block, float scale, float *y)
+/* y is 64-byte aligned. */
+static void decode_full(const struct codec_view *view, uint64_t block, float scale, float *y)
 {
     const struct eden_kernel *kernel = eden_kernel();
     unsigned bits = view->codec.bits, rounds = view->codec.rounds;
-    _Alignas(64) unsigned char code[CODEC_BLOCK];
     _Alignas(64) float table[2 * EDEN_MAX_LEVELS];
     unsigned char signs[EDEN_SIGN_BYTES];
-    eden_unpack(view->payload + block * block_bytes(bits) + 4, bits, code);
     fill_table(bits, rounds == 2 ? scale / CODEC_BLOCK : scale / 64, table);
-    kernel->expand(code, bits, table, y);
+    kernel->expand(view->payload + block * block_bytes(bits) + 4, bits, table, y);
     for (unsigned r = rounds; r-- > 0;) {
         draw_signs(view->seed, block, r, signs);
         kernel->unrotate(y, signs);
@@ -139,14 +141,16 @@ static void expand_block(const struct codec_view *view, uint64_t block, float sc
 
 static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
 {
+    _Alignas(64) float y[CODEC_BLOCK];
     float scale = load_f32(view->payload + block * block_bytes(view->codec.bits));
     if (!(scale > 0)) {
         memset(out, 0, n * sizeof *out);
-        return;
+    } else if (n == CODEC_BLOCK && (uintptr_t)out % 64 == 0) {
+        decode_full(view, block, scale, out);
+    } else {
+        decode_full(view, block, scale, y);
+        memcpy(out, y, n * sizeof *out);
     }
-    _Alignas(64) float y[CODEC_BLOCK];
-    expand_block(view, block, scale, y);
-    memcpy(out, y, n * sizeof *out);
 }
 
 const struct codec_ops codec_eden = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Portable inner loops of eden, and the choice among the sets. */
+/* Portable inner loops of eden: the reference of the fast sets. */
 #include "proto/compress/eden_kernel.h"
 
 #include "proto/compress/codec_ops.h"
@@ -36,11 +36,9 @@ static void unrotate(float *x, const unsigned char *signs)
     flip_signs(x, signs);
 }
 
-enum { LANES = 16 };
-
-static double sum_lanes(double *lane)
+double eden_sum_lanes(double lane[EDEN_LANES])
 {
-    for (size_t width = LANES / 2; width; width /= 2)
+    for (size_t width = EDEN_LANES / 2; width; width /= 2)
         for (size_t j = 0; j < width; j++)
             lane[j] += lane[j + width];
     return lane[0];
@@ -48,30 +46,35 @@ static double sum_lanes(double *lane)
 
 static double norm2(const float *y)
 {
-    double lane[LANES] = {0};
+    double lane[EDEN_LANES] = {0};
     for (size_t i = 0; i < CODEC_BLOCK; i++)
-        lane[i % LANES] += (double)y[i] * (double)y[i];
-    return sum_lanes(lane);
+        lane[i % EDEN_LANES] += (double)y[i] * (double)y[i];
+    return eden_sum_lanes(lane);
 }
 
 static double quantise(const float *y, float inverse, unsigned bits,
-                       const struct eden_quantiser *quantiser, unsigned char *code)
+                       const struct eden_quantiser *quantiser, unsigned char *packed)
 {
-    double lane[LANES] = {0};
+    float sum[EDEN_LANES] = {0};
+    double lane[EDEN_LANES];
+    unsigned char code[CODEC_BLOCK];
     for (size_t i = 0; i < CODEC_BLOCK; i++) {
-        float a = fabsf(y[i]), unit = a * inverse;
-        float place = fminf(unit * EDEN_CELLS_PER_UNIT, EDEN_CELLS - 1);
-        int cell = (int)place;
-        unsigned level = (unsigned)quantiser->below[cell] + (unit > quantiser->cut[cell]);
+        float u = fabsf(y[i]) * inverse;
+        int cell = (int)fminf(u * EDEN_CELLS_PER_UNIT, EDEN_CELLS - 1);
+        unsigned level = (unsigned)quantiser->below[cell] + (u > quantiser->cut[cell]);
         code[i] = (unsigned char)((signbit(y[i]) ? 1u : 0u) << (bits - 1) | level);
-        lane[i % LANES] += (double)a * (double)quantiser->level[level];
+        sum[i % EDEN_LANES] += u * quantiser->level[level];
     }
-    return sum_lanes(lane);
+    eden_pack(code, bits, packed);
+    for (size_t j = 0; j < EDEN_LANES; j++)
+        lane[j] = (double)sum[j];
+    return eden_sum_lanes(lane);
 }
 
-static void expand(const unsigned char *code, unsigned bits, const float *table, float *y)
+static void expand(const unsigned char *packed, unsigned bits, const float *table, float *y)
 {
-    (void)bits;
+    unsigned char code[CODEC_BLOCK];
+    eden_unpack(packed, bits, code);
     for (size_t i = 0; i < CODEC_BLOCK; i++)
         y[i] = table[code[i]];
 }
@@ -84,17 +87,6 @@ const struct eden_kernel eden_kernel_portable = {
     .quantise = quantise,
     .expand = expand,
 };
-
-const struct eden_kernel *const *eden_kernels_here(void)
-{
-    static const struct eden_kernel *const here[] = {&eden_kernel_portable, NULL};
-    return here;
-}
-
-const struct eden_kernel *eden_kernel(void)
-{
-    return &eden_kernel_portable;
-}
 
 /* Eight codes, one a byte, fold to 8*bits adjacent bits in three doublings of the lane width. */
 static uint64_t gather_bits(uint64_t v, unsigned bits)

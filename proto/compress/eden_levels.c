@@ -74,6 +74,18 @@ const float *eden_levels(unsigned bits)
     }
 }
 
+static void fill_grid(const float *threshold, unsigned cells, unsigned per_unit, float *cut,
+                      int *ret_below)
+{
+    unsigned below = 0;
+    for (unsigned c = 0; c < cells; c++) {
+        ret_below[c] = (int)below;
+        cut[c] = threshold[below];
+        if (threshold[below] < (float)(c + 1) / (float)per_unit)
+            below++;
+    }
+}
+
 void eden_quantiser_init(unsigned bits, struct eden_quantiser *ret)
 {
     const float *level = eden_levels(bits);
@@ -83,12 +95,7 @@ void eden_quantiser_init(unsigned bits, struct eden_quantiser *ret)
         ret->level[i] = i < n ? level[i] : 0.0F;
         ret->threshold[i] = i + 1 < n ? 0.5F * (level[i] + level[i + 1]) : INFINITY;
     }
-    unsigned below = 0;
-    for (unsigned c = 0; c < EDEN_CELLS; c++) {
-        float end = (float)(c + 1) / EDEN_CELLS_PER_UNIT;
-        ret->below[c] = (int)below;
-        ret->cut[c] = ret->threshold[below];
-        if (below + 1 < n && ret->threshold[below] < end)
-            below++;
-    }
+    fill_grid(ret->threshold, EDEN_CELLS, EDEN_CELLS_PER_UNIT, ret->cut, ret->below);
+    fill_grid(ret->threshold, EDEN_COARSE_CELLS, EDEN_COARSE_PER_UNIT, ret->coarse_cut,
+              ret->coarse_below);
 }

@@ -13,6 +13,8 @@ enum {
     EDEN_MAX_LEVELS = 128, /* of one sign, at 8 bits */
     EDEN_CELLS = 384,      /* of the look-up grid */
     EDEN_CELLS_PER_UNIT = 64,
+    EDEN_COARSE_CELLS = 16, /* one vector register; enough up to 4 bits */
+    EDEN_COARSE_PER_UNIT = 4,
 };
 
 /* What the encoder needs. Grid cells are narrower than the distance of any two thresholds, so at
@@ -23,6 +25,8 @@ struct eden_quantiser {
     float threshold[EDEN_MAX_LEVELS]; /* threshold[i] between level i and i + 1; rest infinite */
     float cut[EDEN_CELLS];
     int below[EDEN_CELLS];
+    float coarse_cut[EDEN_COARSE_CELLS]; /* the same on a coarse grid, for at most 4 bits */
+    int coarse_below[EDEN_COARSE_CELLS];
 };
 
 bool eden_bits_known(unsigned bits);

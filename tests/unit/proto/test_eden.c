@@ -171,14 +171,19 @@ static void packing_round_trips(void **unused)
     }
 }
 
+static void random_bytes(unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        p[i] = (unsigned char)(uniform() * 256);
+}
+
 static void rotation_is_orthogonal(void **unused)
 {
     (void)unused;
     _Alignas(64) float x[CODEC_BLOCK], y[CODEC_BLOCK];
     unsigned char signs[EDEN_SIGN_BYTES];
     const struct eden_kernel *kernel = &eden_kernel_portable;
-    for (size_t i = 0; i < sizeof signs; i++)
-        signs[i] = (unsigned char)(uniform() * 256);
+    random_bytes(signs, sizeof signs);
     fill(GAUSS, CODEC_BLOCK, x);
     memcpy(y, x, sizeof x);
     kernel->rotate(y, signs);
@@ -186,6 +191,57 @@ static void rotation_is_orthogonal(void **unused)
     kernel->unrotate(y, signs);
     for (size_t i = 0; i < CODEC_BLOCK; i++)
         assert_true(fabsf(y[i] / CODEC_BLOCK - x[i]) < 1e-5F);
+}
+
+/* One set of inner loops against the portable one, bit for bit. */
+static void compare_kernel(const struct eden_kernel *fast, const float *from, unsigned bits)
+{
+    const struct eden_kernel *plain = &eden_kernel_portable;
+    static _Alignas(64) float x[CODEC_BLOCK], y[CODEC_BLOCK];
+    static unsigned char signs[EDEN_SIGN_BYTES], a[CODEC_BLOCK + 8], b[CODEC_BLOCK + 8];
+    float table[2 * EDEN_MAX_LEVELS];
+    struct eden_quantiser q;
+    random_bytes(signs, sizeof signs);
+    memcpy(x, from, sizeof x);
+    memcpy(y, from, sizeof y);
+    plain->rotate(x, signs);
+    fast->rotate(y, signs);
+    assert_memory_equal(x, y, sizeof x);
+    double n2 = plain->norm2(x);
+    assert_true(n2 == fast->norm2(x));
+    eden_quantiser_init(bits, &q);
+    float inverse = (float)(64 / sqrt(n2));
+    memset(a, 0x5a, sizeof a);
+    memset(b, 0x5a, sizeof b);
+    assert_true(plain->quantise(x, inverse, bits, &q, a) ==
+                fast->quantise(x, inverse, bits, &q, b));
+    assert_memory_equal(a, b, sizeof a);
+    for (unsigned i = 0; i < 1u << (bits - 1); i++) {
+        table[i] = 0.3F * q.level[i];
+        table[i + (1u << (bits - 1))] = -table[i];
+    }
+    plain->expand(a, bits, table, x);
+    fast->expand(a, bits, table, y);
+    assert_memory_equal(x, y, sizeof x);
+    plain->unrotate(x, signs);
+    fast->unrotate(y, signs);
+    assert_memory_equal(x, y, sizeof x);
+}
+
+static void fast_kernels_give_the_same_bits(void **unused)
+{
+    (void)unused;
+    static float x[CODEC_BLOCK];
+    for (const struct eden_kernel *const *k = eden_kernels_here(); *k; k++) {
+        print_message("%s\n", (*k)->name);
+        for (int b = 0; b < BITS; b++)
+            for (int scale = -30; scale <= 30; scale += 10) {
+                fill((enum shape)(b % SHAPES), CODEC_BLOCK, x);
+                for (size_t i = 0; i < CODEC_BLOCK; i++)
+                    x[i] *= powf(10, (float)scale);
+                compare_kernel(*k, x, all_bits[b]);
+            }
+    }
 }
 
 static void error_matches_theory(void **unused)
@@ -276,6 +332,22 @@ static void zero_and_short_blocks(void **unused)
     }
 }
 
+static void extreme_magnitudes(void **unused)
+{
+    (void)unused;
+    static float x[CODEC_BLOCK], y[CODEC_BLOCK];
+    static unsigned char frame[4 * CODEC_BLOCK];
+    struct codec codec = eden(4);
+    for (int power = -44; power <= 31; power++) {
+        for (size_t i = 0; i < CODEC_BLOCK; i++)
+            x[i] = (float)(normal() * pow(10, power));
+        round_trip(&codec, 5, CODEC_BLOCK, x, frame, y);
+        for (size_t i = 0; power <= -32 && i < CODEC_BLOCK; i++)
+            assert_true(y[i] == 0);
+        assert_true(power <= -32 || nmse(CODEC_BLOCK, x, y) < 1.1 * theory[3]);
+    }
+}
+
 static void one_round_is_decoded_too(void **unused)
 {
     (void)unused;
@@ -291,10 +363,16 @@ static void one_round_is_decoded_too(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_lloyds),     cmocka_unit_test(quantiser_grid_is_exact),
-        cmocka_unit_test(packing_round_trips),   cmocka_unit_test(rotation_is_orthogonal),
-        cmocka_unit_test(error_matches_theory),  cmocka_unit_test(unbiased_on_sparse_blocks),
-        cmocka_unit_test(zero_and_short_blocks), cmocka_unit_test(one_round_is_decoded_too),
+        cmocka_unit_test(levels_are_lloyds),
+        cmocka_unit_test(quantiser_grid_is_exact),
+        cmocka_unit_test(packing_round_trips),
+        cmocka_unit_test(rotation_is_orthogonal),
+        cmocka_unit_test(fast_kernels_give_the_same_bits),
+        cmocka_unit_test(error_matches_theory),
+        cmocka_unit_test(unbiased_on_sparse_blocks),
+        cmocka_unit_test(zero_and_short_blocks),
+        cmocka_unit_test(extreme_magnitudes),
+        cmocka_unit_test(one_round_is_decoded_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
