@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a plan fixes about its model and its training schedule, the same at every party. */
+#ifndef CONSILIUM_PLAN_MODEL_H
+#define CONSILIUM_PLAN_MODEL_H
+
+#include "linalg/model.h"
+#include "proto/plan.h"
+
+/* The model of the plan: shape, tensor names, parameter count. Nothing to free. Errors:
+ * RESULT_INPUT when the plan's layers are beyond the limits of a model. */
+struct result plan_build_model(const struct plan *plan, struct model *model,
+                               struct why *why) MUST_CHECK;
+
+/* Learning rate of round 1..rounds: constant, or from learning_rate to learning_rate_end on half a
+ * cosine. */
+double plan_learning_rate(const struct plan *plan, unsigned round_number);
+
+/* Whether the model after this round counts in the average of iterates. */
+bool plan_averages(const struct plan *plan, unsigned round_number);
+
+#endif
