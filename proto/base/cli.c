@@ -2,36 +2,12 @@
 /* Dispatch, options and error lines shared by the subcommands. */
 #include "proto/base/cli.h"
 
+#include "proto/base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Levenshtein distance, capped: names are short. */
-static int edit_distance(const char *a, const char *b)
-{
-    enum { LONGEST = 31 };
-    int row[LONGEST + 2];
-    int la = (int)strnlen(a, LONGEST);
-    int lb = (int)strnlen(b, LONGEST);
-    for (int j = 0; j <= lb; j++)
-        row[j] = j;
-    for (int i = 1; i <= la; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= lb; j++) {
-            int above = row[j];
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            if (above + 1 < best)
-                best = above + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[lb];
-}
 
 static void print_table(FILE *out, const struct cli_entry *table, const char *title)
 {
@@ -56,7 +32,7 @@ int cli_dispatch(const struct cli_entry *table, const char *title, int argc, cha
     for (const struct cli_entry *e = table; e->name; e++) {
         if (strcmp(argv[1], e->name) == 0)
             return e->run(argc - 1, argv + 1);
-        int distance = edit_distance(argv[1], e->name);
+        int distance = text_distance(argv[1], e->name);
         if (distance < nearest_distance) {
             nearest_distance = distance;
             nearest = e;

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans, mappings and policies: the shipped ones are read, wrong ones are refused with line and
+ * remedy. */
+#include "proto/mapping.h"
+#include "proto/policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char GOOD[] = "version: 1\n"                                                 /* 1 */
+                           "study: demo\n"                                                /* 2 */
+                           "sites: [alpha, beta, gamma]\n"                                /* 3 */
+                           "patient_id: id\n"                                             /* 4 */
+                           "label: {column: ill, type: binary, levels: [\"0\", \"1\"]}\n" /* 5 */
+                           "features:\n"                                                  /* 6 */
+                           "  - {name: age, type: number, range: [0, 120]}\n"             /* 7 */
+                           "  - {name: kind, type: category, levels: [a, b, c]}\n"        /* 8 */
+                           "  - {name: flag, type: flag, indicator: true}\n"              /* 9 */
+                           "model: {kind: logistic}\n"                                    /* 10 */
+                           "training: {rounds: 3, learning_rate: 0.1}\n"                  /* 11 */
+                           "privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}\n"        /* 12 */
+                           "aggregation: {rule: trimmed-mean, byzantine: 1}\n";           /* 13 */
+
+static void a_plan_gets_its_defaults(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct why why;
+    struct result r = plan_parse(&plan, "plan.yaml", GOOD, strlen(GOOD), &why);
+    if (!ok(r))
+        fail_msg("%s", why.text);
+    assert_int_equal(plan_inputs(&plan), 1 + 2 + 2);
+    assert_int_equal(plan_outputs(&plan), 1);
+    assert_true(plan.features[0].centre == 60.0 && plan.features[0].spread == 30.0);
+    assert_string_equal(plan.features[2].levels[1].name, "1");
+    assert_true(plan.privacy.sampling_rate == 1.0);
+    assert_int_equal(plan.aggregation.quorum, 2);
+    assert_int_equal(plan_steps_per_round(&plan, 1000), 1);
+    plan_free(&plan);
+}
+
+/* Replaces from by to in the good plan and expects a refusal that holds every one of the texts. */
+static void refuse(const char *from, const char *to, const char *expected, const char *line)
+{
+    char text[4096];
+    const char *at = strstr(GOOD, from);
+    struct plan plan;
+    struct why why = {{0}};
+    assert_non_null(at);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - GOOD), GOOD, to, at + strlen(from));
+    assert_int_equal(plan_parse(&plan, "plan.yaml", text, strlen(text), &why).code, RESULT_INPUT);
+    if (!strstr(why.text, expected) || !strstr(why.text, line))
+        fail_msg("'%s' does not say '%s' and '%s'", why.text, expected, line);
+}
+
+static void wrong_plans_are_explained(void **state)
+{
+    (void)state;
+    refuse("rounds: 3", "rouns: 3", "did you mean 'rounds'?", "line 11");
+    refuse("rounds: 3", "rounds: three", "three", "line 11");
+    refuse("rounds: 3", "rounds: 0", "outside", "line 11");
+    refuse("learning_rate: 0.1", "learning_rate: 0.1x", "is not a number", "line 11");
+    refuse("learning_rate: 0.1", "learning_rate: nan", "outside", "line 11");
+    refuse("type: number", "type: numbre", "numbre", "line 7");
+    refuse(", range: [0, 120]", "", "plausible range", "line 7");
+    refuse("[0, 120]", "[120, 0]", "plausible range", "line 7");
+    refuse("[a, b, c]", "[a, b, a]", "stands twice", "line 8");
+    refuse("name: kind", "name: age", "stands twice", "line 7");
+    refuse("name: age", "name: ill", "must not see", "line");
+    refuse("name: age", "name: id", "patient id", "line");
+    refuse("alpha, beta", "Alpha, beta", "not a name", "line 3");
+    refuse("alpha, beta", "beta, beta", "stands twice", "line 3");
+    refuse("epsilon: 1.0", "epsilon: 70333", "70333", "line 12");
+    refuse("byzantine: 1", "byzantine: 2", "below half", "line 13");
+    refuse("kind: logistic", "kind: linear", "real label", "line 10");
+    refuse("kind: logistic", "kind: mlp", "hidden", "line 10");
+    refuse("version: 1", "version: 2", "version 1", "line 1");
+    refuse("rule: trimmed-mean", "{", "", "plan.yaml");
+    refuse("aggregation:", "compression: zip\naggregation:", "zip", "line 13");
+    refuse("privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}",
+           "privacy: {mode: none, epsilon: 1}", "no effect", "line 12");
+}
+
+static void odd_files_are_refused(void **state)
+{
+    (void)state;
+    struct plan plan;
+    struct why why;
+    static const char zero[] = "version: 1\n\0study: x";
+    assert_false(ok(plan_parse(&plan, "p", "", 0, &why)));
+    assert_false(ok(plan_parse(&plan, "p", "\n", 1, &why)));
+    assert_false(ok(plan_parse(&plan, "p", zero, sizeof zero, &why)));
+    assert_false(ok(plan_parse(&plan, "p", "a: &x [*x]\n", 11, &why)));
+    char *big = calloc(1, PLAN_BYTES_MAX + 1);
+    assert_false(ok(plan_parse(&plan, "p", big, PLAN_BYTES_MAX + 1, &why)));
+    free(big);
+    for (size_t cut = 0; cut < strlen(GOOD); cut++) {
+        if (ok(plan_parse(&plan, "p", GOOD, cut, &why)))
+            plan_free(&plan);
+    }
+}
+
+static void shipped_plans_are_good(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"stroke", "stroke-encoded"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[1024];
+        struct plan plan;
+        struct why why;
+        snprintf(path, sizeof path, "%s/../../deploy/plans/%s.yaml", getenv("CONSILIUM_VECTORS"),
+                 names[i]);
+        if (!ok(plan_load(&plan, path, NULL, NULL, &why)))
+            fail_msg("%s", why.text);
+        plan_free(&plan);
+    }
+}
+
+static void mappings(void **state)
+{
+    (void)state;
+    static const char good[] = "version: 1\ndata: patients.csv\ndeclared_patients: 700\n"
+                               "missing: [NA, \"-9\"]\n"
+                               "columns:\n  - {plan: age, column: AGE_Y, factor: 0.083333}\n"
+                               "  - {plan: sex, codes: [{from: M, to: male}]}\n";
+    struct mapping mapping;
+    struct why why;
+    if (!ok(mapping_parse(&mapping, "m", good, strlen(good), &why)))
+        fail_msg("%s", why.text);
+    assert_int_equal(mapping.columns_count, 2);
+    assert_string_equal(mapping.columns[1].column, "sex");
+    assert_true(mapping.columns[1].factor == 1.0);
+    assert_string_equal(mapping.missing[1].name, "-9");
+    mapping_free(&mapping);
+    static const char twice[] = "version: 1\ndata: x\ncolumns:\n  - {plan: a}\n  - {plan: a}\n";
+    assert_false(ok(mapping_parse(&mapping, "m", twice, strlen(twice), &why)));
+    assert_non_null(strstr(why.text, "stands twice"));
+}
+
+static void policies(void **state)
+{
+    (void)state;
+    static const char good[] = "version: 1\ndecision: allow\nresearchers: [rhea]\n"
+                               "features_refused: [kind]\nepsilon_per_study: 0.5\n";
+    struct policy policy;
+    struct plan plan;
+    struct why why;
+    if (!ok(policy_parse(&policy, "policy.yaml", good, strlen(good), &why)))
+        fail_msg("%s", why.text);
+    assert_int_equal(policy.decision, DECISION_ALLOW);
+    assert_true(policy.epsilon_per_study == 0.5 && policy.epsilon_total == 10.0);
+    assert_true(policy.privacy_required);
+    assert_true(ok(plan_parse(&plan, "plan.yaml", GOOD, strlen(GOOD), &why)));
+    assert_int_equal(policy_check(&policy, &plan, "nemo", 900, 0.4, &why).code, RESULT_REFUSED);
+    assert_non_null(strstr(why.text, "nemo"));
+    assert_int_equal(policy_check(&policy, &plan, "rhea", 900, 0.4, &why).code, RESULT_REFUSED);
+    assert_non_null(strstr(why.text, "kind"));
+    policy.features_refused_count = 0;
+    assert_true(ok(policy_check(&policy, &plan, "rhea", 900, 0.4, &why)));
+    assert_false(ok(policy_check(&policy, &plan, "rhea", 900, 0.6, &why)));
+    assert_false(ok(policy_check(&policy, &plan, "rhea", 10, 0.4, &why)));
+    plan.privacy.mode = PRIVACY_NONE;
+    assert_false(ok(policy_check(&policy, &plan, "rhea", 900, 0.0, &why)));
+    plan_free(&plan);
+    policy_free(&policy);
+    assert_false(ok(policy_parse(&policy, "p", "version: 1\nepsilon_total: -1\n", 28, &why)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plan_gets_its_defaults),
+        cmocka_unit_test(wrong_plans_are_explained),
+        cmocka_unit_test(odd_files_are_refused),
+        cmocka_unit_test(shipped_plans_are_good),
+        cmocka_unit_test(mappings),
+        cmocka_unit_test(policies),
+    };
+    return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
