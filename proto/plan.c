@@ -8,7 +8,6 @@
 #include "proto/plan_check.h"
 #include "proto/plan_schema.h"
 
-#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,33 +149,4 @@ void plan_free(struct plan *plan)
     free(plan->model.hidden);
     free(plan->training.class_weights);
     memset(plan, 0, sizeof *plan);
-}
-
-size_t plan_inputs(const struct plan *plan)
-{
-    size_t inputs = 0;
-    for (unsigned i = 0; i < plan->features_count; i++) {
-        const struct plan_feature *f = &plan->features[i];
-        inputs += f->type == FEATURE_CATEGORY ? f->levels_count - 1 : 1;
-        inputs += f->indicator;
-    }
-    return inputs;
-}
-
-size_t plan_outputs(const struct plan *plan)
-{
-    return plan->label.type == LABEL_CLASS ? plan->label.levels_count : 1;
-}
-
-size_t plan_steps_per_round(const struct plan *plan, size_t patients)
-{
-    const struct plan_training *t = &plan->training;
-    if (t->steps > 0)
-        return t->steps;
-    double rate = 1.0;
-    if (plan->privacy.mode == PRIVACY_PATIENT)
-        rate = plan->privacy.sampling_rate;
-    else if (t->batch > 0 && t->batch < patients)
-        rate = (double)t->batch / (double)patients;
-    return (size_t)ceil((double)t->epochs / rate - 1e-9);
 }
