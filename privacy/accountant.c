@@ -149,13 +149,16 @@ static enum pld_result grids_init(struct grids *g, const struct query *query, do
 /* The grid that meets the error allowed, as these grids foresee it. */
 static double wanted_grid(const struct grids *g, const struct query *query)
 {
-    double grid = ACCOUNTANT_GRID_MAX, points = 0, range = 0;
+    double grid = ACCOUNTANT_GRID_MAX, points = 0, range = 0, worst = g->tilt[0].chernoff;
+    if (g->directions == 2)
+        worst = fmax(worst, g->tilt[1].chernoff);
+    double epsilon = query->goal.at_delta ? fmax(worst, 0) : query->goal.value;
     for (int d = 0; d < g->directions; d++) {
         const struct pld_tilt *t = &g->tilt[d];
-        double epsilon = query->goal.at_delta ? fmax(t->chernoff, 0) : query->goal.value;
-        double allowed = query->accuracy * epsilon + 1e-7;
+        /* A direction that is well below the other needs less accuracy. */
+        double allowed = query->accuracy * epsilon + 1e-7 + (worst - t->chernoff) / 4;
         if (!query->goal.at_delta) /* d ln delta = theta d epsilon */
-            allowed = query->accuracy / fmax(t->theta, 1e-3);
+            allowed = query->accuracy * exp(fmin(worst - t->chernoff, 50)) / fmax(t->theta, 1e-3);
         double largest = fmax(GRID_LARGEST, 1e-5 * epsilon);
         double fine = g->grid * sqrt(allowed / fmax(t->error, 1e-300));
         grid = fmin(grid, fmin(largest, fine));

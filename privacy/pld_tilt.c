@@ -174,7 +174,8 @@ static double grid_error(const struct search *s)
         const struct pld *pld = s->parts[i].pld;
         double share = exp(group_moment(pld, pld->group_split, s->theta) -
                            group_moment(pld, pld->group_mass, s->theta));
-        error += s->parts[i].runs * (s->theta + 1) / 2 * pld->grid * pld->grid * share;
+        double each = (s->theta + 1) / 2 * pld->grid * pld->grid * share;
+        error += s->parts[i].runs * fmin(each, pld->grid);
     }
     return error;
 }
