@@ -3,21 +3,24 @@
 #include "privacy/rng.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void refill(struct rng *rng)
+/* The next n bytes of the stream, n a multiple of 64. */
+static void generate(struct rng *rng, unsigned char *out, size_t n)
 {
     unsigned char nonce[crypto_stream_chacha20_NONCEBYTES];
     memcpy(nonce, &rng->stream, sizeof nonce);
-    memset(rng->buffer, 0, sizeof rng->buffer);
-    crypto_stream_chacha20_xor_ic(rng->buffer, rng->buffer, sizeof rng->buffer, nonce, rng->block,
-                                  rng->key);
-    rng->block += sizeof rng->buffer / 64;
-    rng->used = 0;
+    memset(out, 0, n);
+    crypto_stream_chacha20_xor_ic(out, out, n, nonce, rng->block, rng->key);
+    rng->block += n / 64;
 }
 
 void rng_init_seeded(struct rng *rng, const unsigned char key[RNG_KEY_BYTES], uint64_t stream)
 {
+    /* Picks libsodium's vector code and opens the system's source; nothing may run without it. */
+    if (sodium_init() < 0)
+        abort();
     memcpy(rng->key, key, RNG_KEY_BYTES);
     rng->block = 0;
     rng->stream = stream;
@@ -27,6 +30,8 @@ void rng_init_seeded(struct rng *rng, const unsigned char key[RNG_KEY_BYTES], ui
 void rng_init_system(struct rng *rng)
 {
     unsigned char key[RNG_KEY_BYTES];
+    if (sodium_init() < 0)
+        abort();
     randombytes_buf(key, sizeof key);
     rng_init_seeded(rng, key, 0);
     sodium_memzero(key, sizeof key);
@@ -36,8 +41,17 @@ void rng_bytes(struct rng *rng, void *out, size_t n)
 {
     unsigned char *dst = out;
     while (n > 0) {
-        if (rng->used == sizeof rng->buffer)
-            refill(rng);
+        if (rng->used == sizeof rng->buffer && n >= sizeof rng->buffer) {
+            size_t whole = n - n % 64; /* long requests go past the buffer */
+            generate(rng, dst, whole);
+            dst += whole;
+            n -= whole;
+            continue;
+        }
+        if (rng->used == sizeof rng->buffer) {
+            generate(rng, rng->buffer, sizeof rng->buffer);
+            rng->used = 0;
+        }
         size_t take = sizeof rng->buffer - rng->used;
         if (take > n)
             take = n;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A ring of samples between one filling thread and its takers. */
+#include "privacy/noise_pool.h"
+
+#include "privacy/noise.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 4096 };
+
+struct noise_pool {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop;
+    size_t capacity, first, ready; /* ring: `ready` samples from `first` */
+    int64_t *ring;
+    struct rng rng; /* the thread's only */
+};
+
+static void put(struct noise_pool *pool, const int64_t *samples, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        pool->ring[(pool->first + pool->ready + i) % pool->capacity] = samples[i];
+    pool->ready += n;
+}
+
+static void *fill(void *argument)
+{
+    struct noise_pool *pool = argument;
+    int64_t chunk[CHUNK];
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->stop) {
+        size_t room = pool->capacity - pool->ready;
+        if (room == 0) {
+            pthread_cond_wait(&pool->changed, &pool->lock);
+            continue;
+        }
+        size_t n = room < CHUNK ? room : CHUNK;
+        pthread_mutex_unlock(&pool->lock);
+        noise_fill(&pool->rng, chunk, n);
+        pthread_mutex_lock(&pool->lock);
+        put(pool, chunk, n); /* only this thread adds, so the room is still there */
+        pthread_cond_broadcast(&pool->changed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    sodium_memzero(chunk, sizeof chunk);
+    return NULL;
+}
+
+struct noise_pool *noise_pool_start(size_t capacity)
+{
+    if (capacity == 0 || capacity > NOISE_POOL_MAX)
+        return NULL;
+    struct noise_pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    pool->capacity = capacity;
+    pool->ring = calloc(capacity, sizeof *pool->ring);
+    if (!pool->ring) {
+        free(pool);
+        return NULL;
+    }
+    rng_init_system(&pool->rng);
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->changed, NULL);
+    if (pthread_create(&pool->thread, NULL, fill, pool) != 0) {
+        rng_wipe(&pool->rng);
+        pthread_mutex_destroy(&pool->lock);
+        pthread_cond_destroy(&pool->changed);
+        free(pool->ring);
+        free(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void noise_pool_take(struct noise_pool *pool, int64_t *out, size_t n)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (n > 0) {
+        while (pool->ready == 0)
+            pthread_cond_wait(&pool->changed, &pool->lock);
+        size_t run = pool->capacity - pool->first;
+        run = run < pool->ready ? run : pool->ready;
+        run = run < n ? run : n;
+        memcpy(out, pool->ring + pool->first, run * sizeof *out);
+        sodium_memzero(pool->ring + pool->first, run * sizeof *out);
+        pool->first = (pool->first + run) % pool->capacity;
+        pool->ready -= run;
+        out += run;
+        n -= run;
+        pthread_cond_broadcast(&pool->changed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+size_t noise_pool_ready(struct noise_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t ready = pool->ready;
+    pthread_mutex_unlock(&pool->lock);
+    return ready;
+}
+
+void noise_pool_stop(struct noise_pool *pool)
+{
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->stop = true;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_mutex_unlock(&pool->lock);
+    pthread_join(pool->thread, NULL);
+    rng_wipe(&pool->rng);
+    sodium_memzero(pool->ring, pool->capacity * sizeof *pool->ring);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->changed);
+    free(pool->ring);
+    free(pool);
+}
