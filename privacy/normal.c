@@ -44,16 +44,17 @@ double normal_tail_inverse(double tail)
 {
     if (tail >= 0.5)
         return 0;
-    double target = log(tail);
-    double low = 0, high = sqrt(-2 * target) + 1;
-    for (int i = 0; i < 60 && high - low > 1e-10 * high; i++) {
-        double mid = 0.5 * (low + high);
-        if (log_tail(mid) > target)
-            low = mid;
-        else
-            high = mid;
+    /* ln P[Z > z] is concave and P[Z > z] <= e^{-z^2/2} / 2: Newton from there never overshoots. */
+    double target = log(tail), z = sqrt(-2 * (target + M_LN2));
+    for (int i = 0; i < 50; i++) {
+        double at = log_tail(z);
+        double hazard = exp(-0.5 * z * z - at) / sqrt(2 * M_PI);
+        double next = z + (at - target) / hazard;
+        if (!(next < z) || z - next < 1e-11 * z)
+            break;
+        z = next;
     }
-    return high;
+    return z;
 }
 
 double normal_delta(double mu, double epsilon)

@@ -13,6 +13,7 @@ int cmd_version(int argc, char **argv)
 }
 
 static const struct cli_entry COMMANDS[] = {
+    {"privacy", cmd_privacy, "what a release costs: epsilon, delta, noise, audit bounds"},
     {"version", cmd_version, "print the version"},
     {NULL, NULL, NULL},
 };
