@@ -6,6 +6,7 @@
 #include "proto/base/cli.h"
 
 cli_command cmd_privacy;
+cli_command cmd_plan;
 cli_command cmd_version;
 
 #endif

@@ -110,7 +110,7 @@ static void odd_files_are_refused(void **state)
 static void shipped_plans_are_good(void **state)
 {
     (void)state;
-    static const char *const names[] = {"stroke", "stroke-encoded"};
+    static const char *const names[] = {"stroke", "stroke-encoded", "thyroid"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[1024];
         struct plan plan;

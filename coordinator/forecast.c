@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan's cost ahead of launch. Robustness under noise: f of n hostile sites that carry
+ * honest-looking noise shift the aggregate by about (f/n) NSR |g| whatever the rule, with NSR =
+ * sigma C sqrt(d) / (L |g|); beyond (f/n) NSR = 0.25 robustness is not claimed. */
+#include "coordinator/forecast.h"
+
+#include "coordinator/aggregate/aggregate.h"
+#include "proto/compress/codec.h"
+#include "proto/plan_model.h"
+#include "proto/transfer.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* |g| / C of a typical clipped mean gradient, and the bound on the attackers' shift. */
+#define SIGNAL_SHARE 0.3
+#define SHIFT_LIMIT 0.25
+
+__attribute__((format(printf, 2, 3))) static void warn(struct forecast *f, const char *format, ...)
+{
+    if (f->warnings_count == FORECAST_WARNINGS_MAX)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->warnings[f->warnings_count++].text, WHY_BYTES, format, args);
+    va_end(args);
+}
+
+/* Whether the plan's rule is defined for n updates; the weights' values do not matter for that. */
+static struct result rule_holds(const struct plan *plan, unsigned n, struct why *why)
+{
+    double weights[PLAN_SITES_MAX];
+    struct agg_rule rule;
+    for (unsigned i = 0; i < n; i++)
+        weights[i] = 1.0;
+    TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
+    agg_rule_set_f(&rule, plan->aggregation.byzantine);
+    struct result r = agg_rule_set_numbers(&rule, "w", n, weights, why);
+    if (ok(r))
+        r = agg_rule_check(&rule, n, 0, why);
+    agg_rule_free(&rule);
+    return r;
+}
+
+static struct result check_rule(const struct plan *plan, struct forecast *f, struct why *why)
+{
+    TRY(rule_holds(plan, plan->sites_count, why));
+    struct why at_quorum;
+    if (!ok(rule_holds(plan, plan->aggregation.quorum, &at_quorum)))
+        warn(f,
+             "with only the quorum of %u sites the rule does not hold (%.300s): such rounds are "
+             "aborted; raise aggregation.quorum",
+             plan->aggregation.quorum, at_quorum.text);
+    return DONE;
+}
+
+static struct result check_codec(const struct plan *plan, struct forecast *f, struct why *why)
+{
+    struct codec codec;
+    TRY(codec_parse(plan->compression, &codec, why));
+    bool mean = strcmp(plan->aggregation.rule, "weighted-mean") == 0 ||
+                strcmp(plan->aggregation.rule, "mean") == 0;
+    TRY(codec_allowed(&codec, plan->privacy.mode == PRIVACY_PATIENT, mean, why));
+    f->update_bytes = transfer_cipher_bytes(codec_frame_bytes(&codec, f->shared_parameters) + 64);
+    f->model_bytes = transfer_cipher_bytes(f->shared_parameters * sizeof(float) + 64);
+    f->round_bytes_per_site = f->update_bytes + f->model_bytes;
+    f->study_bytes_per_site = f->round_bytes_per_site * plan->training.rounds;
+    return DONE;
+}
+
+static void check_noise(const struct plan *plan, uint64_t patients, struct forecast *f)
+{
+    const struct plan_privacy *p = &plan->privacy;
+    if (p->mode == PRIVACY_NONE) {
+        warn(f, "no privacy: updates are exact functions of patients; most sites' policies refuse "
+                "this");
+        return;
+    }
+    double lot = p->sampling_rate * (double)patients;
+    double spread = f->cost.noise_multiplier * sqrt((double)f->shared_parameters) / SIGNAL_SHARE;
+    double share = (double)plan->aggregation.byzantine / plan->sites_count;
+    f->noise_to_signal = lot > 0.0 ? spread / lot : (double)INFINITY;
+    f->patients_needed = share * spread / SHIFT_LIMIT / p->sampling_rate;
+    if (share * f->noise_to_signal > SHIFT_LIMIT)
+        warn(f,
+             "robustness is not claimed for a site of %llu patients: (f/n) NSR = %.2g is above "
+             "%.2g; it "
+             "needs %.0f patients at every site, fewer rounds, or a larger epsilon",
+             (unsigned long long)patients, share * f->noise_to_signal, SHIFT_LIMIT,
+             ceil(f->patients_needed));
+    if (p->delta * 10.0 * (double)patients > 1.0)
+        warn(f, "delta %.1g is above 1/(10 N) for %llu patients: choose %.1g or less", p->delta,
+             (unsigned long long)patients, 0.1 / (double)patients);
+    if (f->cost.bound.upper > 8.0)
+        warn(f, "epsilon %.3g over the study protects little; 1 to 4 is usual for patients",
+             f->cost.bound.upper);
+    if (p->metrics_noise <= 0.0)
+        warn(f,
+             "evaluations carry no noise: sites release rounded figures under their own policies "
+             "instead (set privacy.metrics_noise to charge them to the budget)");
+}
+
+struct result forecast_plan(const struct plan *plan, uint64_t patients, struct forecast *forecast,
+                            struct why *why)
+{
+    memset(forecast, 0, sizeof *forecast);
+    struct model model;
+    TRY(plan_build_model(plan, &model, why));
+    forecast->inputs = plan_inputs(plan);
+    forecast->outputs = plan_outputs(plan);
+    forecast->parameters = model.parameters;
+    forecast->shared_parameters =
+        model.parameters - (plan->model.site_intercept ? model.intercepts : 0);
+    TRY(check_rule(plan, forecast, why));
+    TRY(check_codec(plan, forecast, why));
+    TRY(plan_cost(plan, patients, &forecast->cost, why));
+    check_noise(plan, patients, forecast);
+    uint64_t row = (forecast->inputs + 4) * sizeof(double);
+    forecast->site_memory_bytes =
+        patients * row + 8 * forecast->parameters * sizeof(double) + (16u << 20);
+    forecast->coordinator_memory_bytes = plan->sites_count * forecast->update_bytes +
+                                         6 * forecast->shared_parameters * sizeof(float) +
+                                         (32u << 20);
+    return DONE;
+}

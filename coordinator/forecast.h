@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a plan will cost, before anybody launches it: privacy, bytes, memory, and what will not
+ * hold. */
+#ifndef CONSILIUM_FORECAST_H
+#define CONSILIUM_FORECAST_H
+
+#include "proto/plan_privacy.h"
+
+enum { FORECAST_WARNINGS_MAX = 12 };
+
+struct forecast {
+    size_t inputs, outputs, parameters, shared_parameters; /* shared: what leaves the site */
+    struct plan_cost cost;                                 /* per site over the whole study */
+    uint64_t update_bytes;         /* one update on the wire, frame and seal */
+    uint64_t model_bytes;          /* one model to one site */
+    uint64_t round_bytes_per_site; /* both, up and down */
+    uint64_t study_bytes_per_site;
+    uint64_t site_memory_bytes; /* for the largest declared site: rows, model, gradients */
+    uint64_t coordinator_memory_bytes;
+    double
+        noise_to_signal; /* of one update under privacy at clipped gradients of 0.3 C; 0 without */
+    double patients_needed; /* a site needs for (f/n) NSR <= 0.25; 0 = any number */
+    size_t warnings_count;
+    struct why warnings[FORECAST_WARNINGS_MAX];
+};
+
+/* patients: of the smallest site that will take part (public). RESULT_REFUSED with a sentence when
+ * the plan contradicts itself (rule and f, codec and rule), RESULT_INPUT when it cannot be
+ * accounted for. */
+struct result forecast_plan(const struct plan *plan, uint64_t patients, struct forecast *forecast,
+                            struct why *why) MUST_CHECK;
+
+#endif
