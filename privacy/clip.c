@@ -171,7 +171,7 @@ static void round_slot(struct clip *clip)
 }
 
 enum clip_status clip_add(struct clip *clip, const double *parameters, const struct clip_rows *rows,
-                          const uint32_t *chosen, size_t count)
+                          const size_t *chosen, size_t count)
 {
     clip->batch_used = clip->batch_patients = clip->slot_rows = 0;
     clip->patients += count;

@@ -88,7 +88,7 @@ void clip_begin(struct clip *clip);
  * has a NaN or an infinity, or who has no row, adds exactly zero. On failure the sum is undefined
  * until the next clip_begin. */
 enum clip_status clip_add(struct clip *clip, const double *parameters, const struct clip_rows *rows,
-                          const uint32_t *chosen, size_t count);
+                          const size_t *chosen, size_t count);
 
 /* The L2 sensitivity of clip->sum * grid to one patient is at most norm (1 + slack): the slack of
  * double summation and of rounding to the grid. The accountant uses sigma / (1 + slack). */

@@ -19,7 +19,8 @@ enum { INPUTS = 9, PATIENTS = 37, ROWS_MAX = PATIENTS * 8 };
 
 struct cohort {
     double x[ROWS_MAX * INPUTS], y[ROWS_MAX], weight[ROWS_MAX];
-    uint32_t first[PATIENTS + 1], chosen[PATIENTS];
+    uint32_t first[PATIENTS + 1];
+    size_t chosen[PATIENTS];
     struct clip_rows rows;
 };
 
@@ -36,7 +37,7 @@ static void make_cohort(struct cohort *c, size_t most, size_t classes)
     uint32_t at = 0;
     for (size_t p = 0; p < PATIENTS; p++) {
         c->first[p] = at;
-        c->chosen[p] = (uint32_t)p;
+        c->chosen[p] = p;
         at += (uint32_t)(1 + p % most);
     }
     c->first[PATIENTS] = at;
@@ -161,7 +162,7 @@ static void no_patient_exceeds_the_norm(void **state)
     struct clip_settings s = {.norm = 1.0, .grid = 0x1p-30, .batch_rows = 64, .patient_rows = 8};
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     double w[INPUTS + 1] = {0}, g[INPUTS + 1];
-    for (uint32_t p = 0; p < PATIENTS; p++) {
+    for (size_t p = 0; p < PATIENTS; p++) {
         clip_begin(&clip);
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
         for (size_t i = 0; i <= INPUTS; i++)
@@ -192,8 +193,8 @@ static void broken_patients_add_exactly_zero(void **state)
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     double w[128], kept[128];
     model_initial(&m, 1, w);
-    uint32_t others[PATIENTS - 1];
-    for (uint32_t p = 0, at = 0; p < PATIENTS; p++)
+    size_t others[PATIENTS - 1];
+    for (size_t p = 0, at = 0; p < PATIENTS; p++)
         if (p != 5)
             others[at++] = p;
     clip_begin(&clip);
@@ -209,7 +210,7 @@ static void broken_patients_add_exactly_zero(void **state)
             assert_true(fabs((double)clip.sum[i] - kept[i]) <= 1.0);
         c->x[(c->first[5] + 1) * INPUTS + k] = 0.5;
     }
-    uint32_t alone = 5;
+    size_t alone = 5;
     c->x[c->first[5] * INPUTS] = (double)NAN;
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &c->rows, &alone, 1), CLIP_OK);
@@ -236,11 +237,11 @@ static void slots_add_in_any_order(void **state)
     double w[INPUTS + 1] = {0.1};
     int64_t sum[INPUTS + 1];
     clip_begin(&clip);
-    for (uint32_t p = 0; p < PATIENTS; p++)
+    for (size_t p = 0; p < PATIENTS; p++)
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
     memcpy(sum, clip.sum, sizeof sum);
     clip_begin(&clip);
-    for (uint32_t p = PATIENTS; p-- > 0;)
+    for (size_t p = PATIENTS; p-- > 0;)
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
     assert_memory_equal(sum, clip.sum, sizeof sum);
     clip_free(&clip);
@@ -273,7 +274,8 @@ static void limits_are_limits(void **state)
         assert_int_equal(clip_create(&clip, &m, &bad[i]), CLIP_BAD_SETTING);
     assert_int_equal(clip_create(&clip, &m, &good), CLIP_OK);
     const double x[] = {1, 2, 3, 4, 5, 6}, y[] = {0, 1, 0}, w[3] = {0};
-    const uint32_t two[] = {0, 2}, three[] = {0, 3}, zero = 0;
+    const uint32_t two[] = {0, 2}, three[] = {0, 3};
+    const size_t zero = 0;
     struct clip_rows rows = {.x = x, .y = y, .first = two};
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &rows, &zero, 1), CLIP_OK);
