@@ -18,9 +18,10 @@ struct trainer {
     const struct dataset_part *part;
     struct model model;
     struct optim optim;
-    struct plain_gradient plain;   /* without privacy */
-    size_t *order;                 /* [patients]: shuffled for batches */
-    double *w, *anchor, *gradient; /* [parameters] */
+    struct plain_gradient plain;     /* without privacy */
+    struct private_gradient private; /* with it */
+    size_t *order;                   /* [patients]: shuffled for batches */
+    double *w, *anchor, *gradient;   /* [parameters] */
 };
 
 static struct optim_settings optimiser_of(const struct plan *plan)
@@ -45,7 +46,12 @@ static struct result check_fit(const struct trainer *t, const struct dataset *da
     return DONE;
 }
 
-static struct result allocate(struct trainer *t, struct why *why)
+static bool is_private(const struct trainer *t)
+{
+    return t->plan->privacy.mode == PRIVACY_PATIENT;
+}
+
+static struct result allocate(struct trainer *t, const struct train_site *site, struct why *why)
 {
     size_t n = t->model.parameters;
     struct optim_settings settings = optimiser_of(t->plan);
@@ -57,9 +63,10 @@ static struct result allocate(struct trainer *t, struct why *why)
     if (optim == OPTIM_BAD_SETTING)
         return failed(why, RESULT_INPUT,
                       "a setting of the plan's training section is out of range");
-    bool whole = t->order && t->w && t->anchor && t->gradient && optim == OPTIM_OK &&
-                 plain_gradient_create(&t->plain, &t->model) == MODEL_OK;
-    if (!whole)
+    bool whole = t->order && t->w && t->anchor && t->gradient && optim == OPTIM_OK;
+    if (whole && is_private(t))
+        return private_gradient_create(&t->private, t->plan, &t->model, t->part, site, why);
+    if (!whole || plain_gradient_create(&t->plain, &t->model) != MODEL_OK)
         return failed(why, RESULT_SYSTEM, "not enough memory to train %zu parameters", n);
     return DONE;
 }
@@ -68,7 +75,6 @@ struct result trainer_create(struct trainer **ret_trainer, const struct plan *pl
                              const struct dataset *dataset, const struct train_site *site,
                              struct why *why)
 {
-    (void)site;
     *ret_trainer = NULL;
     struct trainer *t = calloc(1, sizeof *t);
     if (!t)
@@ -79,7 +85,7 @@ struct result trainer_create(struct trainer **ret_trainer, const struct plan *pl
     if (ok(result))
         result = check_fit(t, dataset, why);
     if (ok(result))
-        result = allocate(t, why);
+        result = allocate(t, site, why);
     if (ok(result))
         *ret_trainer = t;
     else
@@ -99,6 +105,7 @@ void trainer_free(struct trainer *t)
     if (!t)
         return;
     plain_gradient_free(&t->plain);
+    private_gradient_free(&t->private);
     optim_free(&t->optim);
     free(t->order);
     wipe(t->w, t->model.parameters);
@@ -152,6 +159,16 @@ static void plain_steps(struct trainer *t, unsigned round_number)
     }
 }
 
+static struct result private_steps(struct trainer *t, struct why *why)
+{
+    size_t steps = plan_steps_per_round(t->plan, t->part->patients);
+    for (size_t step = 0; step < steps; step++) {
+        TRY(private_gradient_mean(&t->private, t->part, t->w, t->gradient, why));
+        optim_step(&t->optim, t->w, t->gradient, t->anchor);
+    }
+    return DONE;
+}
+
 /* The update goes out as float; a parameter that is not one means divergence. */
 static bool all_floats(size_t n, const double *w)
 {
@@ -186,7 +203,10 @@ struct result trainer_round(struct trainer *t, unsigned round_number, const doub
     memcpy(t->anchor, t->w, model->parameters * sizeof *t->w);
     optim_reset(&t->optim);
     t->optim.settings.rate = plan_learning_rate(t->plan, round_number);
-    plain_steps(t, round_number);
+    if (is_private(t))
+        TRY(private_steps(t, why));
+    else
+        plain_steps(t, round_number);
     if (!all_floats(model->parameters, t->w))
         return failed(why, RESULT_INPUT,
                       "training diverged in round %u; a smaller learning_rate is needed",

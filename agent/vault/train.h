@@ -37,20 +37,12 @@ void trainer_free(struct trainer *trainer);
 
 const struct model *trainer_model(const struct trainer *trainer);
 
-/* Bytes that trainer_create asks for, apart from the dataset: for the plan check. */
-size_t trainer_bytes(const struct plan *plan, const struct model *model, size_t patients);
-
-/* Factor 1 + slack by which rounding may exceed the clip norm: the accountant divides the noise
- * multiplier by it. 1 without privacy. */
-double trainer_sensitivity(const struct plan *plan, const struct model *model,
-                           double noise_multiplier);
-
 /* Round round_number (from 1) from global [parameters]. update [parameters] becomes the change of
  * the shared parameters, 0 at an intercept that stays at the site; *after becomes the site's
  * intercept state, given the one before (they may be the same object). Without privacy the result
- * depends on plan, dataset, global and round alone; with privacy each call draws fresh noise and is
- * one release to be charged beforehand. Errors: RESULT_INPUT when training diverges (a parameter
- * that is no float), with global, before and after unchanged. */
+ * depends on plan, dataset, global and round alone; with privacy each call draws fresh samples and
+ * noise: plan_steps_per_round events, to be charged beforehand. Errors: RESULT_INPUT when training
+ * diverges (a parameter that is no float), with global, before and after unchanged. */
 struct result trainer_round(struct trainer *trainer, unsigned round_number, const double *global,
                             const struct train_intercept *before, struct train_intercept *after,
                             float *update, struct why *why) MUST_CHECK;
