@@ -196,14 +196,3 @@ bool merkle_verify_consistency(uint64_t old_size, uint64_t new_size,
     }
     return sn == 0 && same(&fr, old_root) && same(&sr, new_root);
 }
-
-struct merkle_hash chain_next(const struct merkle_hash *previous, const void *entry, size_t length)
-{
-    static const unsigned char NOTHING[1] = {0};
-    unsigned char text[2 * MERKLE_HASH_BYTES];
-    memcpy(text, previous->bytes, MERKLE_HASH_BYTES);
-    crypto_hash_sha256(text + MERKLE_HASH_BYTES, length ? entry : NOTHING, length);
-    struct merkle_hash out;
-    crypto_hash_sha256(out.bytes, text, sizeof text);
-    return out;
-}

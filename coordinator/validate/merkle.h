@@ -52,7 +52,4 @@ struct merkle_frontier {
 void merkle_frontier_add(struct merkle_frontier *f, const struct merkle_hash *leaf);
 struct merkle_hash merkle_frontier_root(const struct merkle_frontier *f);
 
-/* Streaming chain: h_i = SHA-256(h_(i-1) || SHA-256(entry)). */
-struct merkle_hash chain_next(const struct merkle_hash *previous, const void *entry, size_t length);
-
 #endif

@@ -7,6 +7,7 @@
 #include "linalg/stats/prng.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 static const double TIE = 1e-12;
@@ -92,29 +93,30 @@ int mmd_features(size_t n, size_t d, const double *x, size_t features, double si
     return 1;
 }
 
-/* All random features, the labels as shuffled row numbers, and the sums. */
+/* All random features, the shuffled labels, and the sums. */
 struct pooled {
     size_t n, m, features;
-    double *z;      /* [n+m][features] */
-    double *total;  /* [features] */
-    double *part;   /* [features] */
-    uint32_t *rows; /* rows[0..n) carry the label "reference" */
+    double *z;       /* [n+m][features] */
+    double *total;   /* [features] */
+    double *part;    /* [features] */
+    uint32_t *label; /* [n+m] below n: the row counts as reference */
 };
 
 static double statistic(const struct pooled *s)
 {
     /* Sum the smaller group; the other is the total less it. */
-    size_t first = s->n <= s->m ? 0 : s->n;
-    size_t last = s->n <= s->m ? s->n : s->n + s->m;
+    bool reference = s->n <= s->m;
     for (size_t f = 0; f < s->features; f++)
         s->part[f] = 0.0;
-    for (size_t i = first; i < last; i++) {
-        const double *row = s->z + (size_t)s->rows[i] * s->features;
+    for (size_t i = 0; i < s->n + s->m; i++) {
+        if ((s->label[i] < s->n) != reference)
+            continue;
+        const double *row = s->z + i * s->features;
         for (size_t f = 0; f < s->features; f++)
             s->part[f] += row[f];
     }
-    double size = (double)(last - first);
-    double rest = (double)(s->n + s->m) - size;
+    double size = (double)(reference ? s->n : s->m);
+    double rest = (double)(reference ? s->m : s->n);
     double sum = 0.0;
     for (size_t f = 0; f < s->features; f++) {
         double gap = s->part[f] / size - (s->total[f] - s->part[f]) / rest;
@@ -127,7 +129,7 @@ static void permute(struct pooled *s, const struct mmd_plan *plan, struct mmd *o
 {
     size_t all = s->n + s->m;
     for (size_t i = 0; i < all; i++) {
-        s->rows[i] = (uint32_t)i;
+        s->label[i] = (uint32_t)i;
         for (size_t f = 0; f < s->features; f++)
             s->total[f] += s->z[i * s->features + f];
     }
@@ -135,7 +137,7 @@ static void permute(struct pooled *s, const struct mmd_plan *plan, struct mmd *o
     struct prng prng;
     prng_seed(&prng, plan->seed_permutation);
     for (size_t b = 0; b < plan->permutations; b++) {
-        prng_shuffle(&prng, all, s->rows);
+        prng_shuffle(&prng, all, s->label);
         out->n_ge += statistic(s) >= out->mmd2 - TIE;
     }
     out->permutations = plan->permutations;
@@ -174,10 +176,10 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
         .features = features,
         .z = calloc((n + m) * features, sizeof(double)),
         .total = calloc(features, 2 * sizeof(double)),
-        .rows = calloc(n + m, sizeof(uint32_t)),
+        .label = calloc(n + m, sizeof(uint32_t)),
     };
     out->status = STAT_NO_MEMORY;
-    if (s.z && s.total && s.rows &&
+    if (s.z && s.total && s.label &&
         mmd_features(n, d, ref, features, out->sigma, plan->seed_features, s.z) &&
         mmd_features(m, d, cur, features, out->sigma, plan->seed_features, s.z + n * features)) {
         s.part = s.total + features;
@@ -186,6 +188,6 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
     }
     free(s.z);
     free(s.total);
-    free(s.rows);
+    free(s.label);
     return out->status;
 }
