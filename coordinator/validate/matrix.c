@@ -3,7 +3,7 @@
  * means), and flags by robust z. */
 #include "coordinator/validate/matrix.h"
 
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 #include "proto/base/cleanup.h"
 
 #include <math.h>
@@ -67,10 +67,10 @@ static void robust_rows(size_t rows, struct matrix_fit *fit)
     double scratch[MATRIX_SITES_MAX];
     for (size_t i = 0; i < rows; i++)
         scratch[i] = fit->row[i];
-    double median = order_median(rows, scratch);
+    double median = rank_median(rows, scratch);
     for (size_t i = 0; i < rows; i++)
         scratch[i] = fabs(fit->row[i] - median);
-    double mad = MAD_TO_SD * order_median(rows, scratch);
+    double mad = MAD_TO_SD * rank_median(rows, scratch);
     fit->row_z_defined = mad > SETTLED;
     for (size_t i = 0; i < rows; i++)
         fit->row_z[i] = fit->row_z_defined ? (fit->row[i] - median) / mad : (double)NAN;
@@ -88,7 +88,7 @@ static void diagonal(size_t rows, size_t cols, double *residual, struct matrix_f
                 residual[count++] = fabs(r); /* count never passes the cell being read */
         }
     }
-    fit->residual_spread = count ? MAD_TO_SD * order_median(count, residual) : (double)NAN;
+    fit->residual_spread = count ? MAD_TO_SD * rank_median(count, residual) : (double)NAN;
 }
 
 struct result matrix_fit(size_t rows, size_t cols, const double *m, struct matrix_fit *fit,

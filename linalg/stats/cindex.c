@@ -5,7 +5,7 @@
  * sum_i ((concordant_i - C pairs_i)/pairs)^2. */
 #include "linalg/stats/cindex.h"
 
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -37,7 +37,7 @@ static double fenwick_below(const struct fenwick *f, size_t rank)
 struct sweep {
     size_t n;
     const double *event;
-    struct order_item *by_time;
+    struct rank_item *by_time;
     uint32_t *rank;     /* [n] dense rank of risk from 1 */
     double *concordant; /* [n] share of each row, ties one half */
     double *pairs;      /* [n] comparable pairs of each row */
@@ -114,7 +114,7 @@ static void sweep_survivors(struct sweep *s)
     }
 }
 
-static void dense_ranks(size_t n, const struct order_item *by_risk, uint32_t *rank)
+static void dense_ranks(size_t n, const struct rank_item *by_risk, uint32_t *rank)
 {
     uint32_t current = 0;
     for (size_t i = 0; i < n; i++) {
@@ -152,7 +152,7 @@ enum stat_status cindex_harrell(size_t n, const double *time, const double *even
     *out = (struct cindex){.n = n, .c = NAN, .var = NAN};
     if (n == 0)
         return out->status = STAT_EMPTY;
-    if (n >= ORDER_ROWS_MAX)
+    if (n >= RANK_ROWS_MAX)
         return out->status = STAT_TOO_LARGE;
     for (size_t i = 0; i < n; i++) {
         bool plain = isfinite(time[i]) && isfinite(risk[i]);
@@ -161,8 +161,8 @@ enum stat_status cindex_harrell(size_t n, const double *time, const double *even
         out->events += event[i] == 1.0;
     }
     struct sweep s = {.n = n, .event = event};
-    struct order_item *by_risk = order_of(n, risk);
-    s.by_time = order_of(n, time);
+    struct rank_item *by_risk = rank_order(n, risk);
+    s.by_time = rank_order(n, time);
     s.rank = calloc(n, sizeof *s.rank);
     s.concordant = calloc(n, 2 * sizeof *s.concordant);
     s.tree = (struct fenwick){.n = n, .count = calloc(n + 1, sizeof(uint32_t))};

@@ -2,7 +2,7 @@
 /* Split conformal prediction (Vovk et al. 2005; Papadopoulos et al. 2002). */
 #include "linalg/stats/conformal.h"
 
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ enum stat_status conformal_quantile(size_t n, const double *score, double alpha,
     if (!sorted)
         return STAT_NO_MEMORY;
     memcpy(sorted, score, n * sizeof *sorted);
-    enum stat_status status = order_sort_values(n, sorted) ? STAT_OK : STAT_NO_MEMORY;
+    enum stat_status status = rank_sort_values(n, sorted) ? STAT_OK : STAT_NO_MEMORY;
     if (status == STAT_OK)
         *quantile = sorted[(size_t)rank - 1];
     free(sorted);

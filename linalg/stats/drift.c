@@ -4,7 +4,7 @@
 #include "linalg/stats/drift.h"
 
 #include "linalg/special.h"
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static double *sorted_copy(size_t n, const double *x)
         return NULL;
     if (n > 0)
         memcpy(copy, x, n * sizeof *copy);
-    if (!order_sort_values(n, copy)) {
+    if (!rank_sort_values(n, copy)) {
         free(copy);
         return NULL;
     }
@@ -31,9 +31,9 @@ enum stat_status drift_edges(size_t n, const double *ref, size_t bins, double *e
     *count = 0;
     if (n == 0)
         return STAT_EMPTY;
-    if (bins == 0 || bins > DRIFT_BINS_MAX || !order_all_finite(n, ref))
+    if (bins == 0 || bins > DRIFT_BINS_MAX || !rank_all_finite(n, ref))
         return STAT_INVALID_INPUT;
-    if (n > ORDER_ROWS_MAX)
+    if (n > RANK_ROWS_MAX)
         return STAT_TOO_LARGE;
     double *x = sorted_copy(n, ref);
     if (!x)
@@ -52,7 +52,7 @@ enum stat_status drift_counts(size_t n, const double *x, size_t n_edges, const d
 {
     for (size_t k = 0; k <= n_edges; k++)
         counts[k] = 0.0;
-    if (!order_all_finite(n, x))
+    if (!rank_all_finite(n, x))
         return STAT_INVALID_INPUT;
     for (size_t i = 0; i < n; i++) {
         size_t lo = 0; /* first edge that is not below x */
@@ -140,7 +140,7 @@ enum stat_status ks_two_sample(size_t n, const double *x, size_t m, const double
     *out = (struct ks){.d = NAN, .p = NAN};
     if (n == 0 || m == 0)
         return out->status = STAT_EMPTY;
-    if (!order_all_finite(n, x) || !order_all_finite(m, y))
+    if (!rank_all_finite(n, x) || !rank_all_finite(m, y))
         return out->status = STAT_INVALID_INPUT;
     double *a = sorted_copy(n, x);
     double *b = sorted_copy(m, y);

@@ -3,8 +3,8 @@
  * test that moves labels, not rows: O((n+m) D) per permutation. */
 #include "linalg/stats/mmd.h"
 
-#include "linalg/stats/order.h"
 #include "linalg/stats/prng.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -34,7 +34,7 @@ double mmd_sigma(size_t n, size_t d, const double *x)
         for (size_t j = i + 1; j < rows; j++)
             distance[k++] = sqrt(squared_distance(d, x + i * d, x + j * d));
     }
-    double median = order_median(pairs, distance);
+    double median = rank_median(pairs, distance);
     free(distance);
     return median;
 }
@@ -164,7 +164,7 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
     out->status = check_plan(n, m, d, plan);
     if (out->status != STAT_OK)
         return out->status;
-    if (!order_all_finite(n * d, ref) || !order_all_finite(m * d, cur))
+    if (!rank_all_finite(n * d, ref) || !rank_all_finite(m * d, cur))
         return out->status = STAT_INVALID_INPUT;
     out->sigma = plan->sigma > 0.0 ? plan->sigma : mmd_sigma(n, d, ref);
     if (!(out->sigma > 0.0) || !isfinite(out->sigma))

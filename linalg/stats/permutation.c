@@ -3,8 +3,8 @@
  * an integer up to 2n, so each draw ranks by counting in O(n). */
 #include "linalg/stats/permutation.h"
 
-#include "linalg/stats/order.h"
 #include "linalg/stats/prng.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -27,9 +27,9 @@ static enum stat_status check_two_samples(size_t n, const double *x, size_t m, c
     *out = (struct permutation){.statistic = NAN, .p = NAN};
     if (n == 0 || m == 0)
         return STAT_EMPTY;
-    if (!order_all_finite(n, x) || !order_all_finite(m, y))
+    if (!rank_all_finite(n, x) || !rank_all_finite(m, y))
         return STAT_INVALID_INPUT;
-    if (n > ORDER_ROWS_MAX / 2 || m > ORDER_ROWS_MAX / 2)
+    if (n > RANK_ROWS_MAX / 2 || m > RANK_ROWS_MAX / 2)
         return STAT_TOO_LARGE;
     out->statistic = sum_of(n, x) / (double)n - sum_of(m, y) / (double)m;
     return STAT_OK;
@@ -193,7 +193,7 @@ enum stat_status permutation_paired_auroc(size_t n, const double *y, const doubl
                                           struct permutation *out)
 {
     *out = (struct permutation){.statistic = NAN, .p = NAN};
-    if (n > ORDER_ROWS_MAX / 2 || draws > PERMUTATION_DRAWS_MAX)
+    if (n > RANK_ROWS_MAX / 2 || draws > PERMUTATION_DRAWS_MAX)
         return out->status = STAT_TOO_LARGE;
     struct exchange e = {.n = n, .y = y};
     for (size_t i = 0; i < n; i++) {
@@ -210,7 +210,7 @@ enum stat_status permutation_paired_auroc(size_t n, const double *y, const doubl
     out->status = STAT_NO_MEMORY;
     if (e.rank[0] && e.swap && e.count) {
         e.rank[1] = e.rank[0] + n;
-        if (order_twice_midranks(n, s1, e.rank[0]) && order_twice_midranks(n, s2, e.rank[1])) {
+        if (rank_twice_midranks(n, s1, e.rank[0]) && rank_twice_midranks(n, s2, e.rank[1])) {
             exchange_draws(&e, draws, seed, out);
             out->status = STAT_OK;
         }
