@@ -125,8 +125,9 @@ static void fill_table(unsigned bits, float scale, float *table)
     }
 }
 
-/* y is 64-byte aligned. */
-static void decode_full(const struct codec_view *view, uint64_t block, float scale, float *y)
+/* y is 64-byte aligned; next is where the next block will be. */
+static void decode_full(const struct codec_view *view, uint64_t block, float scale, float *y,
+                        const float *next)
 {
     const struct eden_kernel *kernel = eden_kernel();
     unsigned bits = view->codec.bits, rounds = view->codec.rounds;
@@ -136,19 +137,20 @@ static void decode_full(const struct codec_view *view, uint64_t block, float sca
     kernel->expand(view->payload + block * block_bytes(bits) + 4, bits, table, y);
     for (unsigned r = 0; r < rounds; r++)
         draw_signs(view->seed, block, r, signs[r]);
-    kernel->unrotate(y, signs[0], rounds == 2 ? signs[1] : NULL, NULL);
+    kernel->unrotate(y, signs[0], rounds == 2 ? signs[1] : NULL, next);
 }
 
-static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                        const float *next)
 {
     _Alignas(64) float y[CODEC_BLOCK];
     float scale = load_f32(view->payload + block * block_bytes(view->codec.bits));
     if (!(scale > 0)) {
         memset(out, 0, n * sizeof *out);
     } else if (n == CODEC_BLOCK && (uintptr_t)out % 64 == 0) {
-        decode_full(view, block, scale, out);
+        decode_full(view, block, scale, out, next);
     } else {
-        decode_full(view, block, scale, y);
+        decode_full(view, block, scale, y, next);
         memcpy(out, y, n * sizeof *out);
     }
 }

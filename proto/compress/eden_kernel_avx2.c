@@ -33,8 +33,10 @@ INLINE void outer8(__m256 v[8])
 {
     __m256 a;
     PAIR(0, 1)
-    PAIR(2, 3) PAIR(4, 5) PAIR(6, 7) PAIR(0, 2) PAIR(1, 3) PAIR(4, 6) PAIR(5, 7) PAIR(0, 4)
-        PAIR(1, 5) PAIR(2, 6) PAIR(3, 7)
+    PAIR(2, 3)
+    PAIR(4, 5)
+    PAIR(6, 7) PAIR(0, 2) PAIR(1, 3) PAIR(4, 6) PAIR(5, 7) PAIR(0, 4) PAIR(1, 5) PAIR(2, 6)
+        PAIR(3, 7)
 }
 
 /* Flips the signs of vector i; or none. */
@@ -210,6 +212,15 @@ TARGET static double quantise(const float *y, float inverse, unsigned bits,
     }
 }
 
+INLINE __m256 expand8(uint32_t codes, __m256 values, __m256i to_level, __m256i to_sign)
+{
+    __m256i all = _mm256_set1_epi32((int)codes);
+    __m256 value = _mm256_permutevar8x32_ps(values, _mm256_srlv_epi32(all, to_level));
+    __m256 sign =
+        _mm256_and_ps(_mm256_castsi256_ps(_mm256_sllv_epi32(all, to_sign)), _mm256_set1_ps(-0.0F));
+    return _mm256_xor_ps(value, sign);
+}
+
 /* Up to 4 bits: magnitudes from a register, repeated so that bits above the level do not matter,
  * and the code's top bit shifted into the sign. */
 INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float *table, float *y)
@@ -224,14 +235,19 @@ INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float 
     const __m256 values = _mm256_loadu_ps(repeated);
     const __m256i to_level = _mm256_loadu_si256((const __m256i *)right);
     const __m256i to_sign = _mm256_loadu_si256((const __m256i *)left);
-    for (int i = 0; i < VECTORS; i++) {
-        uint32_t codes = 0;
-        memcpy(&codes, packed + bits * (unsigned)i, bits);
-        __m256i all = _mm256_set1_epi32((int)codes);
-        __m256 value = _mm256_permutevar8x32_ps(values, _mm256_srlv_epi32(all, to_level));
-        __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(_mm256_sllv_epi32(all, to_sign)),
-                                    _mm256_set1_ps(-0.0F));
-        _mm256_store_ps(y + WIDTH * i, _mm256_xor_ps(value, sign));
+    for (int i = 0; i < VECTORS; i += 2) {
+        uint32_t low = 0, high = 0; /* 8 codes each; bits above them do not matter */
+        const unsigned char *from = packed + bits * (unsigned)i;
+        if (bits == 3) {
+            memcpy(&low, from, 4);
+            memcpy(&high, from + 2, 4);
+            high >>= 8;
+        } else {
+            memcpy(&low, from, bits);
+            memcpy(&high, from + bits, bits);
+        }
+        _mm256_store_ps(y + WIDTH * i, expand8(low, values, to_level, to_sign));
+        _mm256_store_ps(y + WIDTH * i + WIDTH, expand8(high, values, to_level, to_sign));
     }
 }
 

@@ -30,14 +30,15 @@ INLINE __m512 inner_stages(__m512 x)
 /* A whole group of vectors is kept in registers, which takes indices known to the compiler. */
 #define EACH(DO)                                                                                   \
     DO(0)                                                                                          \
-    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14)       \
-        DO(15)
+    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 #define PAIRS(DO)                                                                                  \
     DO(0, 1)                                                                                       \
-    DO(2, 3) DO(4, 5) DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) DO(0, 2) DO(1, 3)         \
-        DO(4, 6) DO(5, 7) DO(8, 10) DO(9, 11) DO(12, 14) DO(13, 15) DO(0, 4) DO(1, 5) DO(2, 6)     \
-            DO(3, 7) DO(8, 12) DO(9, 13) DO(10, 14) DO(11, 15) DO(0, 8) DO(1, 9) DO(2, 10)         \
-                DO(3, 11) DO(4, 12) DO(5, 13) DO(6, 14) DO(7, 15)
+    DO(2, 3)                                                                                       \
+    DO(4, 5)                                                                                       \
+    DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7)         \
+        DO(8, 10) DO(9, 11) DO(12, 14) DO(13, 15) DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7) DO(8, 12)    \
+            DO(9, 13) DO(10, 14) DO(11, 15) DO(0, 8) DO(1, 9) DO(2, 10) DO(3, 11) DO(4, 12)        \
+                DO(5, 13) DO(6, 14) DO(7, 15)
 
 /* Four stages across 16 vectors. */
 INLINE void outer_stages(__m512 v[GROUP])
@@ -199,8 +200,9 @@ INLINE void pack64(__m512i v, unsigned bits, unsigned char *packed)
     } else {
         uint64_t lane[8];
         _mm512_storeu_si512(lane, v);
-        for (int i = 0; i < 8; i++)
-            memcpy(packed + bits * (unsigned)i, &lane[i], bits);
+        for (int i = 0; i < 7; i++)
+            memcpy(packed + 3 * i, &lane[i], 4); /* the fourth byte is overwritten */
+        memcpy(packed + 21, &lane[7], 3);
     }
 }
 
@@ -214,7 +216,9 @@ INLINE __m512i codes64(const float *y, __m512 inverse, unsigned bits,
     c[k] = bits <= 4 ? code_coarse(_mm512_load_ps(y + WIDTH * k), inverse, q, &sum[k % 2])         \
                      : code_fine(_mm512_load_ps(y + WIDTH * k), inverse, q, &sum[k % 2]);
     CODE(0)
-    CODE(1) CODE(2) CODE(3) __m512i bytes =
+    CODE(1)
+    CODE(2)
+    CODE(3) __m512i bytes =
         _mm512_packus_epi16(_mm512_packus_epi32(c[0], c[1]), _mm512_packus_epi32(c[2], c[3]));
     return _mm512_permutexvar_epi32(order, bytes);
 }
@@ -264,9 +268,16 @@ INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float 
     const __m512 values = _mm512_loadu_ps(repeated);
     const __m512i shift = _mm512_loadu_si512(shifts);
     for (int i = 0; i < VECTORS; i++) {
-        uint32_t low = 0, high = 0; /* 8 codes each */
-        memcpy(&low, packed + 2 * bits * (unsigned)i, bits);
-        memcpy(&high, packed + 2 * bits * (unsigned)i + bits, bits);
+        uint32_t low = 0, high = 0; /* 8 codes each; bits above them do not matter */
+        const unsigned char *from = packed + 2 * bits * (unsigned)i;
+        if (bits == 3) {
+            memcpy(&low, from, 4);
+            memcpy(&high, from + 2, 4);
+            high >>= 8;
+        } else {
+            memcpy(&low, from, bits);
+            memcpy(&high, from + bits, bits);
+        }
         __m512i both =
             _mm512_inserti64x4(_mm512_set1_epi32((int)low), _mm256_set1_epi32((int)high), 1);
         _mm512_store_ps(y + WIDTH * i,
