@@ -22,21 +22,26 @@ INLINE __m256 inner_stages(__m256 x)
 
 #define PAIR(i, j) a = v[i], v[i] = _mm256_add_ps(a, v[j]), v[j] = _mm256_sub_ps(a, v[j]);
 
-/* Two stages across 4 vectors; three across 8. */
+/* clang-format off */
+#define PAIRS4(DO) DO(0, 1) DO(2, 3) DO(0, 2) DO(1, 3)
+#define PAIRS8(DO) \
+    DO(0, 1) DO(2, 3) DO(4, 5) DO(6, 7) \
+    DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7) \
+    DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7)
+/* clang-format on */
+
+/* Two stages across 4 vectors. */
 INLINE void outer4(__m256 v[4])
 {
     __m256 a;
-    PAIR(0, 1) PAIR(2, 3) PAIR(0, 2) PAIR(1, 3)
+    PAIRS4(PAIR)
 }
 
+/* Three stages across 8. */
 INLINE void outer8(__m256 v[8])
 {
     __m256 a;
-    PAIR(0, 1)
-    PAIR(2, 3)
-    PAIR(4, 5)
-    PAIR(6, 7) PAIR(0, 2) PAIR(1, 3) PAIR(4, 6) PAIR(5, 7) PAIR(0, 4) PAIR(1, 5) PAIR(2, 6)
-        PAIR(3, 7)
+    PAIRS8(PAIR)
 }
 
 /* Flips the signs of vector i; or none. */

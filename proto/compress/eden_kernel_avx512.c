@@ -28,17 +28,16 @@ INLINE __m512 inner_stages(__m512 x)
 }
 
 /* A whole group of vectors is kept in registers, which takes indices known to the compiler. */
-#define EACH(DO)                                                                                   \
-    DO(0)                                                                                          \
-    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
-#define PAIRS(DO)                                                                                  \
-    DO(0, 1)                                                                                       \
-    DO(2, 3)                                                                                       \
-    DO(4, 5)                                                                                       \
-    DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7)         \
-        DO(8, 10) DO(9, 11) DO(12, 14) DO(13, 15) DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7) DO(8, 12)    \
-            DO(9, 13) DO(10, 14) DO(11, 15) DO(0, 8) DO(1, 9) DO(2, 10) DO(3, 11) DO(4, 12)        \
-                DO(5, 13) DO(6, 14) DO(7, 15)
+/* clang-format off */
+#define EACH(DO) \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) \
+    DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define PAIRS(DO) \
+    DO(0, 1) DO(2, 3) DO(4, 5) DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) \
+    DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7) DO(8, 10) DO(9, 11) DO(12, 14) DO(13, 15) \
+    DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7) DO(8, 12) DO(9, 13) DO(10, 14) DO(11, 15) \
+    DO(0, 8) DO(1, 9) DO(2, 10) DO(3, 11) DO(4, 12) DO(5, 13) DO(6, 14) DO(7, 15)
+/* clang-format on */
 
 /* Four stages across 16 vectors. */
 INLINE void outer_stages(__m512 v[GROUP])
@@ -218,7 +217,8 @@ INLINE __m512i codes64(const float *y, __m512 inverse, unsigned bits,
     CODE(0)
     CODE(1)
     CODE(2)
-    CODE(3) __m512i bytes =
+    CODE(3)
+    __m512i bytes =
         _mm512_packus_epi16(_mm512_packus_epi32(c[0], c[1]), _mm512_packus_epi32(c[2], c[3]));
     return _mm512_permutexvar_epi32(order, bytes);
 }
