@@ -73,14 +73,11 @@ static bool spread(struct caf *s, double total, double *lambda)
         double inner = 0.0;
         for (size_t j = 0; j < n; j++)
             inner += s->gram[i * n + j] * s->direction[j];
-        s->tau[i] = inner;
+        s->tau[i] = inner * inner;
         square += s->direction[i] * inner;
     }
-    double length = sqrt(fmax(square, 0.0));
-    for (size_t i = 0; i < n; i++) {
-        double projection = length > 0.0 ? s->tau[i] / length : 0.0;
-        s->tau[i] = projection * projection;
-    }
+    for (size_t i = 0; i < n; i++)
+        s->tau[i] = square > 0.0 ? s->tau[i] / square : 0.0;
     return true;
 }
 

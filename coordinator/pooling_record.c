@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record of a pooled evaluation as JSON. A figure that is not available is null. */
+#include "coordinator/pooling.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static const char *status_text(enum evaluation_status status)
+{
+    switch (status) {
+    case EVALUATION_OK:
+        return "ok";
+    case EVALUATION_NO_LABELS:
+        return "no labels";
+    case EVALUATION_SINGLE_CLASS:
+        return "only one class in the holdout";
+    case EVALUATION_BELOW_MINIMUM_CELL:
+        return "below the minimum cell";
+    case EVALUATION_DEGENERATE_SCORES:
+        return "degenerate scores";
+    case EVALUATION_INVALID_INPUT:
+        return "invalid input";
+    case EVALUATION_REFUSED:
+        return "refused by the site's policy";
+    case EVALUATION_BUDGET_EXHAUSTED:
+        return "the metrics budget is exhausted";
+    }
+    return "unknown";
+}
+
+static const char *band(uint64_t rows)
+{
+    static const struct {
+        uint64_t below;
+        const char *text;
+    } BANDS[] = {{1, "suppressed"}, {50, "<50"},         {100, "50-99"},      {500, "100-499"},
+                 {1000, "500-999"}, {5000, "1000-4999"}, {10000, "5000-9999"}};
+    for (size_t i = 0; i < sizeof BANDS / sizeof BANDS[0]; i++)
+        if (rows < BANDS[i].below)
+            return BANDS[i].text;
+    return ">=10000";
+}
+
+static json_t *pooled_object(const struct pooling *p)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "auroc", number(p->auroc));
+    json_object_set_new(o, "auroc_low", number(p->auroc_low));
+    json_object_set_new(o, "auroc_high", number(p->auroc_high));
+    json_object_set_new(o, "brier", number(p->brier));
+    json_object_set_new(o, "calibration_slope", number(p->calibration_slope));
+    json_object_set_new(o, "calibration_intercept", number(p->calibration_intercept));
+    json_object_set_new(o, "accuracy", number(p->accuracy));
+    json_object_set_new(o, "loss", number(p->loss));
+    json_object_set_new(o, "rows", number(p->rows));
+    return o;
+}
+
+static json_t *site_object(const struct study *study, const struct pooling_input *input)
+{
+    const struct evaluation_figures *f = &input->evaluation.models[0].groups[0];
+    json_t *o = json_object();
+    json_object_set_new(o, "name", json_string_nocheck(study->members[input->site].name));
+    json_object_set_new(o, "status", json_string(status_text(f->status)));
+    json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
+    json_object_set_new(o, "auroc", number(f->auroc));
+    json_object_set_new(o, "auroc_low", number(f->auroc_low));
+    json_object_set_new(o, "auroc_high", number(f->auroc_high));
+    json_object_set_new(o, "brier", number(f->brier));
+    json_object_set_new(o, "calibration_slope", number(f->calibration_slope));
+    json_object_set_new(o, "calibration_intercept", number(f->calibration_intercept));
+    json_object_set_new(o, "observed_expected", number(f->observed_expected));
+    json_object_set_new(o, "accuracy", number(f->accuracy));
+    json_object_set_new(o, "sensitivity", number(f->sensitivity));
+    json_object_set_new(o, "specificity", number(f->specificity));
+    json_object_set_new(o, "loss", number(f->loss));
+    json_object_set_new(o, "metrics_epsilon", number(input->evaluation.metrics_epsilon));
+    return o;
+}
+
+static void add_subgroups(json_t *list, const struct study *study,
+                          const struct pooling_input *input)
+{
+    const struct evaluation_model *model = &input->evaluation.models[0];
+    for (uint32_t g = 1; g < model->groups_count; g++) {
+        const struct evaluation_figures *f = &model->groups[g];
+        json_t *o = json_object();
+        json_object_set_new(o, "site", json_string_nocheck(study->members[input->site].name));
+        json_object_set_new(o, "group", json_string_nocheck(f->group));
+        json_object_set_new(o, "status", json_string(status_text(f->status)));
+        json_object_set_new(o, "auroc", number(f->auroc));
+        json_object_set_new(o, "low", number(f->auroc_low));
+        json_object_set_new(o, "high", number(f->auroc_high));
+        json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
+        json_array_append_new(list, o);
+    }
+}
+
+/* Rows are models, columns the sites whose holdout judged them. */
+static json_t *matrix_object(const struct study *study, const struct pooling_input *inputs,
+                             size_t n)
+{
+    const struct payload_evaluation *first = &inputs[0].evaluation;
+    json_t *models = json_array(), *sites = json_array(), *auroc = json_array();
+    for (size_t k = 0; k < n; k++)
+        json_array_append_new(sites, json_string_nocheck(study->members[inputs[k].site].name));
+    for (uint32_t m = 0; m < first->models_count; m++) {
+        json_t *row = json_array();
+        for (size_t k = 0; k < n; k++) {
+            const struct payload_evaluation *e = &inputs[k].evaluation;
+            bool has = m < e->models_count && e->models[m].groups_count > 0;
+            json_array_append_new(row, has ? number(e->models[m].groups[0].auroc) : json_null());
+        }
+        json_array_append_new(models, json_string_nocheck(first->models[m].name));
+        json_array_append_new(auroc, row);
+    }
+    json_t *o = json_object();
+    json_object_set_new(o, "models", models);
+    json_object_set_new(o, "sites", sites);
+    json_object_set_new(o, "auroc", auroc);
+    return o;
+}
+
+struct result pooling_record(const struct study *study, const struct pooling_input *inputs,
+                             size_t n, const struct pooling *pooling, char **ret_text,
+                             char **ret_detail, struct why *why)
+{
+    json_t *record = json_object(), *sites = json_array(), *subgroups = json_array();
+    json_t *detail = json_object();
+    json_object_set_new(record, "round", json_integer(study->round));
+    json_object_set_new(record, "pooled", pooled_object(pooling));
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(sites, site_object(study, &inputs[i]));
+        add_subgroups(subgroups, study, &inputs[i]);
+    }
+    json_object_set_new(record, "sites", sites);
+    json_object_set_new(record, "subgroups", subgroups);
+    if (n > 0 && inputs[0].evaluation.models_count > 1)
+        json_object_set_new(record, "matrix", matrix_object(study, inputs, n));
+    json_object_set_new(detail, "pooled", pooled_object(pooling));
+    *ret_text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    *ret_detail = json_dumps(detail, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(record);
+    json_decref(detail);
+    return *ret_text && *ret_detail ? DONE : failed(why, RESULT_SYSTEM, "out of memory");
+}
