@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches of bounded memory, one reweighted product each; slots rounded to the grid, added in
- * int64. */
+/* Batches of bounded memory, one reweighted product each; slots added on the grid. */
 #include "privacy/clip.h"
 
 #include "privacy/clip_norm.h"
@@ -27,10 +26,7 @@ const char *clip_status_text(enum clip_status status)
 
 static bool settings_valid(const struct clip_settings *s)
 {
-    if (!isfinite(s->norm) || !isfinite(s->grid) || !(s->norm > 0.0) || !(s->grid > 0.0))
-        return false;
-    double steps = s->norm / s->grid;
-    if (!(steps >= 1.0) || steps > ldexp(1.0, CLIP_GRID_BITS_MAX))
+    if (!(s->grid.clip > 0.0) || !(s->grid.step > 0.0))
         return false;
     if (s->patient_rows == 0 || s->patient_rows > CLIP_PATIENT_ROWS_MAX)
         return false;
@@ -97,7 +93,6 @@ size_t clip_slots(size_t declared_patients)
 void clip_begin(struct clip *clip)
 {
     memset(clip->sum, 0, clip->model->parameters * sizeof *clip->sum);
-    clip->patients = 0;
 }
 
 /* Zero in deltas alone would not do: zero times NaN is NaN. */
@@ -124,13 +119,13 @@ static void scale_rows(struct clip *clip, size_t first, size_t rows, double fact
 
 static void clip_patient(struct clip *clip, size_t first, size_t rows)
 {
-    double limit = CLIP_ROW_NORMS_MAX * clip->settings.norm;
+    double limit = CLIP_ROW_NORMS_MAX * clip->settings.grid.clip;
     double norm = clip_patient_norm(clip->model, &clip->work, first, rows, clip->square + first,
                                     limit, clip->scratch);
     if (!isfinite(norm))
         erase_rows(clip, first, rows);
-    else if (norm > clip->settings.norm)
-        scale_rows(clip, first, rows, clip->settings.norm / norm);
+    else if (norm > clip->settings.grid.clip)
+        scale_rows(clip, first, rows, clip->settings.grid.clip / norm);
 }
 
 static void flush_batch(struct clip *clip, const double *parameters)
@@ -162,21 +157,10 @@ static void copy_patient(struct clip *clip, const struct clip_rows *rows, size_t
     clip->batch_used += count;
 }
 
-/* Every term is finite here and below CLIP_SLOT_ROWS_MAX 2^36 in grid steps. */
-static void round_slot(struct clip *clip)
-{
-    double steps = 1.0 / clip->settings.grid;
-    for (size_t i = 0; i < clip->model->parameters; i++)
-        clip->sum[i] += llrint(clip->slot[i] * steps);
-}
-
 enum clip_status clip_add(struct clip *clip, const double *parameters, const struct clip_rows *rows,
-                          const uint32_t *chosen, size_t count)
+                          const size_t *chosen, size_t count)
 {
     clip->batch_used = clip->batch_patients = clip->slot_rows = 0;
-    clip->patients += count;
-    if (count > CLIP_PATIENTS_MAX || clip->patients > CLIP_PATIENTS_MAX)
-        return CLIP_TOO_MANY_ROWS;
     if (count == 0)
         return CLIP_OK;
     memset(clip->slot, 0, clip->model->parameters * sizeof *clip->slot);
@@ -191,14 +175,6 @@ enum clip_status clip_add(struct clip *clip, const double *parameters, const str
             copy_patient(clip, rows, from, many);
     }
     flush_batch(clip, parameters);
-    round_slot(clip);
-    return CLIP_OK;
-}
-
-double clip_slack(const struct model *model, const struct clip_settings *settings)
-{
-    double m = CLIP_SLOT_ROWS_MAX;
-    double summation = 2.0 * (m * 0x1p-53) * m * CLIP_ROW_NORMS_MAX;
-    double rounding = sqrt((double)model->parameters) * settings->grid / settings->norm;
-    return summation + rounding;
+    int whole = release_add(&clip->settings.grid, clip->slot, clip->sum, clip->model->parameters);
+    return whole == 0 ? CLIP_OK : CLIP_TOO_MANY_ROWS;
 }

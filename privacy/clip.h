@@ -8,11 +8,12 @@
  * Bu et al. 2023, book-keeping). A patient's gradient is the mean over the patient's rows.
  *
  * Patients come in slots (see clip_add). Each slot is summed in double and rounded to a grid; the
- * slots are added in int64, which is exact and free of order. */
+ * slots are added in int64, which is exact and free of order (privacy/release_grid.h). */
 #ifndef CONSILIUM_PRIVACY_CLIP_H
 #define CONSILIUM_PRIVACY_CLIP_H
 
 #include "linalg/model.h"
+#include "privacy/release_grid.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,8 +22,6 @@ enum {
     CLIP_PATIENT_ROWS_MAX = 256,  /* rows of one patient that count */
     CLIP_BATCH_ROWS_MAX = 4096,   /* rows of one matrix product */
     CLIP_SLOT_ROWS_MAX = 1 << 14, /* rows of one slot: bounds the rounding of its double sum */
-    CLIP_PATIENTS_MAX = 1 << 24,  /* patients of one sum: keeps int64 from overflowing */
-    CLIP_GRID_BITS_MAX = 36,      /* norm / grid at most 2^36 */
     CLIP_ROW_NORMS_MAX = 4,       /* a row of several is cut at this many clip norms first */
 };
 
@@ -30,10 +29,10 @@ enum {
 enum { CLIP_SLOT_PATIENTS = 128 };
 
 struct clip_settings {
-    double norm;         /* C: no patient moves the sum by more in L2; finite, > 0 */
-    double grid;         /* the sum is counted in multiples of this; norm/grid in [1, 2^36] */
-    size_t batch_rows;   /* rows held at a time; patient_rows .. CLIP_BATCH_ROWS_MAX */
-    size_t patient_rows; /* most rows of one patient; 1 .. CLIP_PATIENT_ROWS_MAX */
+    struct release_grid grid; /* clip norm and step, from release_grid_init with the model's
+                                 parameters and CLIP_SLOT_ROWS_MAX */
+    size_t batch_rows;        /* rows held at a time; patient_rows .. CLIP_BATCH_ROWS_MAX */
+    size_t patient_rows;      /* most rows of one patient; 1 .. CLIP_PATIENT_ROWS_MAX */
 };
 
 /* Rows, borrowed from their owner; those of one patient stand together. */
@@ -49,7 +48,7 @@ enum clip_status {
     CLIP_OK = 0,
     CLIP_BAD_SETTING,
     CLIP_NO_MEMORY,
-    CLIP_TOO_MANY_ROWS, /* of a patient, a slot, or patients of the sum */
+    CLIP_TOO_MANY_ROWS, /* of a patient, of a slot, or of all slots */
 };
 
 const char *clip_status_text(enum clip_status status);
@@ -63,9 +62,9 @@ struct clip {
     uint32_t *rows_of;           /* [batch_rows]: rows of each patient in the batch */
     double *scratch;             /* norms of patients with several rows */
     double *slot;                /* [parameters] */
-    int64_t *sum;                /* [parameters], multiples of settings.grid */
+    int64_t *sum;                /* [parameters], multiples of the grid step */
     size_t batch_used, batch_patients;
-    size_t slot_rows, patients;
+    size_t slot_rows;
 };
 
 /* The model must outlive *clip. End with clip_free, which accepts a zeroed struct too. */
@@ -88,10 +87,6 @@ void clip_begin(struct clip *clip);
  * has a NaN or an infinity, or who has no row, adds exactly zero. On failure the sum is undefined
  * until the next clip_begin. */
 enum clip_status clip_add(struct clip *clip, const double *parameters, const struct clip_rows *rows,
-                          const uint32_t *chosen, size_t count);
-
-/* The L2 sensitivity of clip->sum * grid to one patient is at most norm (1 + slack): the slack of
- * double summation and of rounding to the grid. The accountant uses sigma / (1 + slack). */
-double clip_slack(const struct model *model, const struct clip_settings *settings);
+                          const size_t *chosen, size_t count);
 
 #endif

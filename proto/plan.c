@@ -138,8 +138,10 @@ struct result plan_load(struct plan *plan, const char *path, char **ret_text, si
 
 void plan_free(struct plan *plan)
 {
-    for (unsigned i = 0; i < plan->features_count; i++)
+    for (unsigned i = 0; i < plan->features_count; i++) {
         free(plan->features[i].levels);
+        free(plan->features[i].shares);
+    }
     for (unsigned i = 0; i < plan->subgroups_count; i++)
         free(plan->subgroups[i].levels);
     free(plan->features);

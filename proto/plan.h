@@ -23,6 +23,8 @@ enum {
     PLAN_ROUNDS_MAX = 10000,
 };
 
+#define PLAN_SHARE_MIN 0.05
+
 enum plan_feature_type { FEATURE_NUMBER, FEATURE_CATEGORY, FEATURE_FLAG };
 
 /* What stands for a missing value: nothing (the row is refused), the feature's public centre, or a
@@ -35,7 +37,10 @@ struct plan_level {
 
 /* A numeric feature x becomes (x - centre) / spread; both are public constants of the plan, by
  * default the middle and a quarter of the width of its range. A category becomes one column per
- * level but the reference (its first level); a flag becomes 0 or 1 by levels {no, yes}. */
+ * level but the reference (its first level); a flag becomes 0 or 1 by levels {no, yes}. Where the
+ * plan gives shares, such a column v becomes (v - p) / sqrt(p (1 - p)) with p its level's share,
+ * kept in [PLAN_SHARE_MIN, 1 - PLAN_SHARE_MIN] for the root, and a missing value filled by its
+ * centre becomes 0: steps with few rounds or much noise need columns of like size. */
 struct plan_feature {
     char name[PLAN_NAME_BYTES];
     enum plan_feature_type type;
@@ -44,6 +49,8 @@ struct plan_feature {
     double centre, spread;
     struct plan_level *levels; /* categories: all; flags: {no, yes}, by default "0", "1" */
     unsigned levels_count;
+    double *shares; /* categories, flags: public guess of each level's share, or none; see below */
+    unsigned shares_count;
     enum plan_missing missing;
     char missing_value[PLAN_NAME_BYTES]; /* with MISSING_VALUE */
     bool indicator;                      /* add a 0/1 column that marks the missing */

@@ -72,6 +72,29 @@ static struct result check_missing(const struct plan_feature *f, const char *pat
     return conf_wrong(s, why, path, "missing_value must be one of the feature's levels");
 }
 
+static struct result check_shares(const struct plan_feature *f, const char *path,
+                                  const struct conf_source *s, struct why *why)
+{
+    if (f->shares_count == 0)
+        return DONE;
+    if (f->type == FEATURE_NUMBER)
+        return conf_wrong(s, why, path,
+                          "shares are for categories and flags; a number has centre "
+                          "and spread");
+    if (f->shares_count != f->levels_count)
+        return conf_wrong(s, why, path, "needs one share for each of its %u levels",
+                          f->levels_count);
+    double sum = 0.0;
+    for (unsigned i = 0; i < f->shares_count; i++) {
+        if (!(f->shares[i] >= 0.0 && f->shares[i] <= 1.0))
+            return conf_wrong(s, why, path, "a share lies between 0 and 1");
+        sum += f->shares[i];
+    }
+    if (!(fabs(sum - 1.0) <= 0.05))
+        return conf_wrong(s, why, path, "the shares of its levels must add to 1, not to %g", sum);
+    return DONE;
+}
+
 static struct result check_feature(const struct plan *plan, unsigned i, const struct conf_source *s,
                                    struct why *why)
 {
@@ -98,6 +121,7 @@ static struct result check_feature(const struct plan *plan, unsigned i, const st
             return conf_wrong(s, why, path, "a flag has two levels, [no, yes]");
         break;
     }
+    TRY(check_shares(f, path, s, why));
     return check_missing(f, path, s, why);
 }
 

@@ -160,12 +160,13 @@ static void close_slots(struct dataset_part *part)
             part->slot_first[s + 1] = part->slot_first[s];
 }
 
+/* The rows of one patient that training counts. */
 static size_t training_cap(const struct plan *plan)
 {
     size_t cap = plan->privacy.max_rows_per_patient;
     if (plan->privacy.mode == PRIVACY_NONE || cap > CLIP_PATIENT_ROWS_MAX)
         return CLIP_PATIENT_ROWS_MAX;
-    return cap ? cap : 1;
+    return cap > 0 ? cap : 1;
 }
 
 static bool split(struct reading *r)

@@ -150,15 +150,23 @@ static enum encode_reason number_of(const struct encode_source *source, const ch
     return ENCODE_OK;
 }
 
-static void put_level(const struct plan_feature *feature, unsigned level, double *x)
+/* A 0/1 column of level k, scaled by the share that the plan expects. */
+static double scaled_column(const struct plan_feature *feature, unsigned k, bool here)
 {
-    if (feature->type == FEATURE_FLAG)
-        x[0] = level == 1 ? 1.0 : 0.0;
-    else if (level > 0)
-        x[level - 1] = 1.0;
+    double v = here ? 1.0 : 0.0;
+    if (k >= feature->shares_count)
+        return v;
+    double p = feature->shares[k], kept = fmin(fmax(p, PLAN_SHARE_MIN), 1.0 - PLAN_SHARE_MIN);
+    return (v - p) / sqrt(kept * (1.0 - kept));
 }
 
-/* The centre of a number encodes to 0; so does the first level of a category or flag. */
+static void put_level(const struct plan_feature *feature, unsigned level, double *x)
+{
+    for (unsigned k = 1; k < feature->levels_count; k++)
+        x[k - 1] = scaled_column(feature, k, k == level);
+}
+
+/* The centre encodes to 0, which without shares is the first level of a category or flag. */
 static enum encode_reason fill_missing(const struct plan_feature *feature, double *x)
 {
     unsigned level = 0;

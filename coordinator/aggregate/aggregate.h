@@ -86,6 +86,13 @@ struct result agg_rule_set_numbers(struct agg_rule *rule, const char *name, size
 /* f, the number of rows that may be hostile. */
 void agg_rule_set_f(struct agg_rule *rule, size_t f);
 
+/* Fits the rule to n rows of which some were rejected as malformed: f <- max(0, f-k); weights and
+ * permutation lose those rows, pivots are renumbered. RESULT_REFUSED when the rule leans on a
+ * rejected row (idx, row:K), and then the rule is spoilt. Rows that are merely missing or late do
+ * not lower f: do not count them in k. */
+struct result agg_rule_reject_rows(struct agg_rule *rule, size_t n, const bool *rejected,
+                                   struct why *why) MUST_CHECK;
+
 /* Whether the rule, with its parameters, is defined for n rows of d coordinates; RESULT_REFUSED
  * with a sentence otherwise. Never falls back to another rule. d = 0 skips the checks of points. */
 struct result agg_rule_check(const struct agg_rule *rule, size_t n, size_t d,

@@ -73,11 +73,14 @@ static bool spread(struct caf *s, double total, double *lambda)
         double inner = 0.0;
         for (size_t j = 0; j < n; j++)
             inner += s->gram[i * n + j] * s->direction[j];
-        s->tau[i] = inner * inner;
+        s->tau[i] = inner;
         square += s->direction[i] * inner;
     }
-    for (size_t i = 0; i < n; i++)
-        s->tau[i] = square > 0.0 ? s->tau[i] / square : 0.0;
+    double length = sqrt(fmax(square, 0.0));
+    for (size_t i = 0; i < n; i++) {
+        double projection = length > 0.0 ? s->tau[i] / length : 0.0;
+        s->tau[i] = projection * projection;
+    }
     return true;
 }
 

@@ -7,6 +7,8 @@
 
 cli_command cmd_privacy;
 cli_command cmd_plan;
+cli_command cmd_stats;
+cli_command cmd_aggregate;
 cli_command cmd_version;
 
 #endif

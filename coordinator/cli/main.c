@@ -15,6 +15,8 @@ int cmd_version(int argc, char **argv)
 static const struct cli_entry COMMANDS[] = {
     {"privacy", cmd_privacy, "what a release costs: epsilon, delta, noise, audit bounds"},
     {"plan", cmd_plan, "check a plan and print what it will cost"},
+    {"stats", cmd_stats, "compute one statistic, or check reference cases"},
+    {"aggregate", cmd_aggregate, "robust aggregation of the rows of an array; the table of rules"},
     {"version", cmd_version, "print the version"},
     {NULL, NULL, NULL},
 };

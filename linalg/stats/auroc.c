@@ -6,7 +6,7 @@
 #include "linalg/stats/auroc.h"
 
 #include "linalg/special.h"
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static enum stat_status count_classes(size_t n, const double *y, const double *s
                                       struct auroc *out)
 {
     *out = (struct auroc){.auc = NAN, .var = NAN};
-    if (n > ORDER_ROWS_MAX)
+    if (n > RANK_ROWS_MAX)
         return STAT_TOO_LARGE;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(score[i]) || !(y[i] == 0.0 || y[i] == 1.0))
@@ -37,7 +37,7 @@ struct tie_group {
 };
 
 /* Moves to the next group; false at the end. Starts from a zeroed group. */
-static bool next_group(size_t n, const struct order_item *items, const double *y,
+static bool next_group(size_t n, const struct rank_item *items, const double *y,
                        struct tie_group *g)
 {
     g->pos_below += g->pos;
@@ -72,7 +72,7 @@ enum stat_status auroc_delong(size_t n, const double *y, const double *score, do
     out->status = count_classes(n, y, score, out);
     if (out->status != STAT_OK)
         return out->status;
-    struct order_item *items = order_of(n, score);
+    struct rank_item *items = rank_order(n, score);
     if (!items)
         return out->status = STAT_NO_MEMORY;
 

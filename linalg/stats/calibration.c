@@ -4,7 +4,7 @@
 #include "linalg/stats/calibration.h"
 
 #include "linalg/special.h"
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -182,7 +182,7 @@ enum stat_status calibration(size_t n, const double *y, const double *p, struct 
 static bool assign_bins(size_t n, const double *p, size_t bins, enum calibration_binning binning,
                         uint64_t *bin)
 {
-    if (binning == BINS_EQUAL_MASS && !order_twice_midranks(n, p, bin))
+    if (binning == BINS_EQUAL_MASS && !rank_twice_midranks(n, p, bin))
         return false;
     for (size_t i = 0; i < n; i++) {
         uint64_t k = binning == BINS_EQUAL_MASS ? bins * (bin[i] - 1) / (2 * (uint64_t)n)
@@ -220,7 +220,7 @@ enum stat_status calibration_error(size_t n, const double *y, const double *p, s
     out->status = check_rows(n, y, p);
     if (out->status != STAT_OK)
         return out->status;
-    if (n > ORDER_ROWS_MAX)
+    if (n > RANK_ROWS_MAX)
         return out->status = STAT_TOO_LARGE;
     uint64_t *bin = calloc(n, sizeof *bin);
     if (!bin || !assign_bins(n, p, bins, binning, bin)) {
@@ -250,7 +250,7 @@ double calibration_expected_auroc(size_t n, const double *p)
         positives += p[i];
         same += p[i] * (1.0 - p[i]);
     }
-    struct order_item *items = order_of(n, p);
+    struct rank_item *items = rank_order(n, p);
     if (!items)
         return NAN;
     /* Pairs i != j only; a group of k ties at value q adds k(k-1)/2 pairs worth q(1-q). */
@@ -260,7 +260,7 @@ double calibration_expected_auroc(size_t n, const double *p)
         size_t end = i;
         while (end < n && items[end].key == items[i].key)
             end++;
-        double q = order_value(items[i].key);
+        double q = rank_value(items[i].key);
         double ties = (double)(end - i);
         won += ties * q * negatives_below + 0.5 * q * (1.0 - q) * ties * (ties - 1.0);
         negatives_below += ties * (1.0 - q);

@@ -3,7 +3,7 @@
  */
 #include "linalg/stats/threshold.h"
 
-#include "linalg/stats/order.h"
+#include "linalg/stats/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ enum stat_status threshold_at_specificity(size_t n, const double *y, const doubl
         return STAT_INVALID_INPUT;
     if (all.tp == 0 || all.fp == 0)
         return STAT_SINGLE_CLASS;
-    struct order_item *items = order_of(n, score);
+    struct rank_item *items = rank_order(n, score);
     if (!items)
         return STAT_NO_MEMORY;
     size_t neg_below = 0;
@@ -77,7 +77,7 @@ enum stat_status threshold_at_specificity(size_t n, const double *y, const doubl
     *threshold = INFINITY;
     for (size_t i = 0; i < n;) {
         if ((double)neg_below >= target * (double)all.fp) {
-            *threshold = order_value(items[i].key);
+            *threshold = rank_value(items[i].key);
             break;
         }
         size_t end = i;

@@ -154,9 +154,11 @@ void codec_decode_blocks(const struct codec_view *view, uint64_t first, uint64_t
 {
     const struct codec_ops *ops = all_codecs[view->codec.id];
     assert(first <= view->blocks && count <= view->blocks - first);
-    for (uint64_t i = 0; i < count; i++)
-        ops->decode_block(view, first + i, codec_block_size(view->d, first + i),
-                          out + i * CODEC_BLOCK);
+    for (uint64_t i = 0; i < count; i++) {
+        float *to = out + i * CODEC_BLOCK;
+        size_t n = codec_block_size(view->d, first + i);
+        ops->decode_block(view, first + i, n, to, i + 1 < count ? to + n : NULL);
+    }
 }
 
 struct result codec_decode(const unsigned char *frame, size_t len, uint64_t d, float *out,

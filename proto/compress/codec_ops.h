@@ -19,8 +19,10 @@ struct codec_ops {
     /* Checks the payload of a view whose other fields are set; fills codec.keep, kept, max_norm2.
      */
     struct result (*check)(struct codec_view *view, struct why *why);
-    /* Decodes one block of n coordinates (n < CODEC_BLOCK only in the last). */
-    void (*decode_block)(const struct codec_view *view, uint64_t block, size_t n, float *out);
+    /* Decodes one block of n coordinates (n < CODEC_BLOCK only in the last). next: where the next
+     * block will be decoded, or NULL. */
+    void (*decode_block)(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                         const float *next);
 };
 
 extern const struct codec_ops codec_raw32, codec_bf16, codec_int8b, codec_eden, codec_topk_ef,

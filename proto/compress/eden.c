@@ -52,13 +52,13 @@ struct encoder {
 };
 
 /* Rotated, unnormalised y is y sqrt(B)^rounds; `gain` takes that out of the scale. */
-static void encode_block(struct encoder *e, uint64_t block, float *y, unsigned char *out)
+static void encode_block(struct encoder *e, uint64_t block, float *y, const float *next,
+                         unsigned char *out)
 {
-    unsigned char signs[EDEN_SIGN_BYTES];
-    for (unsigned r = 0; r < e->rounds; r++) {
-        draw_signs(e->seed, block, r, signs);
-        e->kernel->rotate(y, signs);
-    }
+    unsigned char signs[MAX_ROUNDS][EDEN_SIGN_BYTES];
+    for (unsigned r = 0; r < e->rounds; r++)
+        draw_signs(e->seed, block, r, signs[r]);
+    e->kernel->rotate(y, signs[0], e->rounds == 2 ? signs[1] : NULL, next);
     double gain = e->rounds == 2 ? CODEC_BLOCK : 64.0;
     double n2 = e->kernel->norm2(y);
     double block_norm2 = n2 / (gain * gain);
@@ -86,7 +86,8 @@ static struct result eden_encode(const struct codec *codec, const unsigned char 
         size_t n = codec_block_size(d, block);
         memcpy(y, x + block * CODEC_BLOCK, n * sizeof *y);
         memset(y + n, 0, (CODEC_BLOCK - n) * sizeof *y);
-        encode_block(&e, block, y, payload + block * stride);
+        encode_block(&e, block, y, n == CODEC_BLOCK ? x + (block + 1) * CODEC_BLOCK : NULL,
+                     payload + block * stride);
         if (!(e.norm2 <= MAX_NORM2))
             return failed(why, RESULT_INPUT,
                           "the vector is not finite or its norm exceeds %g, by coordinate %llu",
@@ -124,31 +125,32 @@ static void fill_table(unsigned bits, float scale, float *table)
     }
 }
 
-/* y is 64-byte aligned. */
-static void decode_full(const struct codec_view *view, uint64_t block, float scale, float *y)
+/* y is 64-byte aligned; next is where the next block will be. */
+static void decode_full(const struct codec_view *view, uint64_t block, float scale, float *y,
+                        const float *next)
 {
     const struct eden_kernel *kernel = eden_kernel();
     unsigned bits = view->codec.bits, rounds = view->codec.rounds;
     _Alignas(64) float table[2 * EDEN_MAX_LEVELS];
-    unsigned char signs[EDEN_SIGN_BYTES];
+    unsigned char signs[MAX_ROUNDS][EDEN_SIGN_BYTES];
     fill_table(bits, rounds == 2 ? scale / CODEC_BLOCK : scale / 64, table);
     kernel->expand(view->payload + block * block_bytes(bits) + 4, bits, table, y);
-    for (unsigned r = rounds; r-- > 0;) {
-        draw_signs(view->seed, block, r, signs);
-        kernel->unrotate(y, signs);
-    }
+    for (unsigned r = 0; r < rounds; r++)
+        draw_signs(view->seed, block, r, signs[r]);
+    kernel->unrotate(y, signs[0], rounds == 2 ? signs[1] : NULL, next);
 }
 
-static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                        const float *next)
 {
     _Alignas(64) float y[CODEC_BLOCK];
     float scale = load_f32(view->payload + block * block_bytes(view->codec.bits));
     if (!(scale > 0)) {
         memset(out, 0, n * sizeof *out);
     } else if (n == CODEC_BLOCK && (uintptr_t)out % 64 == 0) {
-        decode_full(view, block, scale, out);
+        decode_full(view, block, scale, out, next);
     } else {
-        decode_full(view, block, scale, y);
+        decode_full(view, block, scale, y, next);
         memcpy(out, y, n * sizeof *out);
     }
 }

@@ -12,10 +12,10 @@ static void flip_signs(float *x, const unsigned char *signs)
         x[i] = bits_float(float_bits(x[i]) ^ (uint32_t)(signs[i / 8] >> (i % 8) & 1) << 31);
 }
 
-/* Fast Walsh-Hadamard transform: log2 B stages of butterflies (a, b) -> (a + b, a - b). */
-static void hadamard(float *x)
+/* Butterflies (a, b) -> (a + b, a - b) at distances from, 2 from, ... below to. */
+static void stages(float *x, size_t from, size_t to)
 {
-    for (size_t h = 1; h < CODEC_BLOCK; h *= 2)
+    for (size_t h = from; h < to; h *= 2)
         for (size_t i = 0; i < CODEC_BLOCK; i += 2 * h)
             for (size_t j = i; j < i + h; j++) {
                 float a = x[j], b = x[j + h];
@@ -24,16 +24,32 @@ static void hadamard(float *x)
             }
 }
 
-static void rotate(float *x, const unsigned char *signs)
+static void rotate(float *x, const unsigned char *first, const unsigned char *second,
+                   const float *next)
 {
-    flip_signs(x, signs);
-    hadamard(x);
+    (void)next;
+    flip_signs(x, first);
+    stages(x, 1, EDEN_LOW_STAGES);
+    stages(x, EDEN_LOW_STAGES, CODEC_BLOCK);
+    if (!second)
+        return;
+    flip_signs(x, second);
+    stages(x, EDEN_LOW_STAGES, CODEC_BLOCK);
+    stages(x, 1, EDEN_LOW_STAGES);
 }
 
-static void unrotate(float *x, const unsigned char *signs)
+static void unrotate(float *x, const unsigned char *first, const unsigned char *second,
+                     const float *next)
 {
-    hadamard(x);
-    flip_signs(x, signs);
+    (void)next;
+    stages(x, 1, EDEN_LOW_STAGES);
+    stages(x, EDEN_LOW_STAGES, CODEC_BLOCK);
+    if (second) {
+        flip_signs(x, second);
+        stages(x, EDEN_LOW_STAGES, CODEC_BLOCK);
+        stages(x, 1, EDEN_LOW_STAGES);
+    }
+    flip_signs(x, first);
 }
 
 double eden_sum_lanes(double lane[EDEN_LANES])
@@ -62,8 +78,8 @@ static double quantise(const float *y, float inverse, unsigned bits,
         float u = fabsf(y[i]) * inverse;
         int cell = (int)fminf(u * EDEN_CELLS_PER_UNIT, EDEN_CELLS - 1);
         unsigned level = (unsigned)quantiser->below[cell] + (u > quantiser->cut[cell]);
-        code[i] = (unsigned char)((signbit(y[i]) ? 1u : 0u) << (bits - 1) | level);
-        sum[i % EDEN_LANES] += u * quantiser->level[level];
+        code[i] = (unsigned char)((y[i] < 0 ? 1u : 0u) << (bits - 1) | level);
+        sum[i % EDEN_LANES] = fmaf(u, quantiser->level[level], sum[i % EDEN_LANES]);
     }
     eden_pack(code, bits, packed);
     for (size_t j = 0; j < EDEN_LANES; j++)

@@ -2,8 +2,12 @@
 /*
  * Inner loops of eden over one block of B = CODEC_BLOCK coordinates: a portable set and fast
  * twins, chosen at run time, that give the same bits. That is possible because every result is a
- * fixed tree of float additions (the butterflies, stage 1 to B/2) or a sum over EDEN_LANES fixed
- * lanes, coordinate i in lane i mod EDEN_LANES, of products rounded before they are added.
+ * fixed tree of float operations:
+ *   H (Walsh-Hadamard, natural order) is 12 stages of butterflies at distances 1 to B/2; they
+ *   commute but for rounding, so their order is part of the format: the low ones (1 to 128) then
+ *   the high ones (256 to 2048), and the other way round in a second round, which lets two rounds
+ *   share their passes over the high ones;
+ *   sums run over EDEN_LANES lanes, coordinate i in lane i mod EDEN_LANES, products fused.
  *
  * Blocks of floats are 64-byte aligned. signs: one bit per coordinate, least significant first, 1
  * negates. packed[B*bits/8]: code i at bits [bits*i, bits*i + bits), least significant first;
@@ -15,17 +19,20 @@
 #include "proto/compress/codec.h"
 #include "proto/compress/eden_levels.h"
 
-enum { EDEN_SIGN_BYTES = CODEC_BLOCK / 8, EDEN_LANES = 32 };
+enum { EDEN_SIGN_BYTES = CODEC_BLOCK / 8, EDEN_LANES = 32, EDEN_LOW_STAGES = 256 };
 
 struct eden_kernel {
     const char *name;
-    /* x <- H D x, not normalised: |x| grows by sqrt(B). H: Walsh-Hadamard, natural order. */
-    void (*rotate)(float *x, const unsigned char *signs);
-    /* x <- D H x, not normalised. */
-    void (*unrotate)(float *x, const unsigned char *signs);
+    /* x <- H D2 H D1 x, not normalised: |x| grows by sqrt(B) a round; second NULL: H D1 x. next:
+     * a block of floats that is wanted in the cache soon, or NULL. */
+    void (*rotate)(float *x, const unsigned char *first, const unsigned char *second,
+                   const float *next);
+    /* x <- D1 H D2 H x, not normalised; second NULL: D1 H x. */
+    void (*unrotate)(float *x, const unsigned char *first, const unsigned char *second,
+                     const float *next);
     /* Sum of squares of y[B], in double, where the squares are exact. */
     double (*norm2)(const float *y);
-    /* With u_i = |y_i| * inverse: packs sign(y_i) << (bits-1) | level of u_i; returns the sum of
+    /* With u_i = |y_i| * inverse: packs (y_i < 0) << (bits-1) | level of u_i; returns the sum of
      * u_i * level_i, of float lanes. */
     double (*quantise)(const float *y, float inverse, unsigned bits,
                        const struct eden_quantiser *quantiser, unsigned char *packed);

@@ -8,7 +8,7 @@
 #define TARGET __attribute__((target("avx2,fma")))
 #define INLINE TARGET __attribute__((always_inline)) static inline
 
-enum { WIDTH = 8, VECTORS = CODEC_BLOCK / WIDTH, GROUP = 8 };
+enum { WIDTH = 8, VECTORS = CODEC_BLOCK / WIDTH };
 
 /* Stages 1, 2, 4 inside one vector: (a, b) -> (a + b, a - b). The product with +-1 is exact, so
  * the fused operation rounds like a plain addition. */
@@ -20,18 +20,28 @@ INLINE __m256 inner_stages(__m256 x)
                            _mm256_permute2f128_ps(x, x, 1));
 }
 
-/* Three stages across 8 vectors. */
-INLINE void outer_stages(__m256 v[GROUP])
+#define PAIR(i, j) a = v[i], v[i] = _mm256_add_ps(a, v[j]), v[j] = _mm256_sub_ps(a, v[j]);
+
+/* clang-format off */
+#define PAIRS4(DO) DO(0, 1) DO(2, 3) DO(0, 2) DO(1, 3)
+#define PAIRS8(DO) \
+    DO(0, 1) DO(2, 3) DO(4, 5) DO(6, 7) \
+    DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7) \
+    DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7)
+/* clang-format on */
+
+/* Two stages across 4 vectors. */
+INLINE void outer4(__m256 v[4])
 {
-#pragma GCC unroll 3
-    for (int h = 1; h < GROUP; h *= 2)
-#pragma GCC unroll 8
-        for (int i = 0; i < GROUP; i++)
-            if (!(i & h)) {
-                __m256 a = v[i], b = v[i + h];
-                v[i] = _mm256_add_ps(a, b);
-                v[i + h] = _mm256_sub_ps(a, b);
-            }
+    __m256 a;
+    PAIRS4(PAIR)
+}
+
+/* Three stages across 8. */
+INLINE void outer8(__m256 v[8])
+{
+    __m256 a;
+    PAIRS8(PAIR)
 }
 
 /* Flips the signs of vector i; or none. */
@@ -45,48 +55,72 @@ INLINE __m256 flip(__m256 x, const unsigned char *signs, int i)
     return _mm256_xor_ps(x, top);
 }
 
-/* Three stages over vectors `stride` apart, the last vector of a group after the first by 7. */
-INLINE void outer_pass(float *x, int stride, const unsigned char *after)
+#define EACH4(DO) DO(0) DO(1) DO(2) DO(3)
+#define EACH8(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+
+/* Two stages over vectors `stride` apart; signs flipped after them, or not (NULL). */
+INLINE void pass4(float *x, int stride, const unsigned char *after)
 {
-    __m256 v[GROUP];
-    for (int base = 0; base < VECTORS; base += GROUP * stride)
-        for (int start = base; start < base + stride; start++) {
-#pragma GCC unroll 8
-            for (int i = 0; i < GROUP; i++)
-                v[i] = _mm256_load_ps(x + WIDTH * (start + stride * i));
-            outer_stages(v);
-#pragma GCC unroll 8
-            for (int i = 0; i < GROUP; i++)
-                _mm256_store_ps(x + WIDTH * (start + stride * i),
-                                flip(v[i], after, start + stride * i));
+    __m256 v[4];
+    for (int base = 0; base < VECTORS; base += 4 * stride)
+        for (int first = base; first < base + stride; first++) {
+#define LOAD(i) v[i] = _mm256_load_ps(x + WIDTH * (first + stride * i));
+            EACH4(LOAD)
+#undef LOAD
+            outer4(v);
+#define STORE(i)                                                                                   \
+    _mm256_store_ps(x + WIDTH * (first + stride * i), flip(v[i], after, first + stride * i));
+            EACH4(STORE)
+#undef STORE
         }
 }
 
-/* All 12 stages in three passes; signs flipped before, after, or not (NULL). */
-INLINE void hadamard(float *x, const unsigned char *before, const unsigned char *after)
+/* The low stages, 1 to 32 then 64 and 128; signs flipped before or after, or not (NULL). */
+INLINE void low_stages(float *x, const unsigned char *before, const unsigned char *after,
+                       const float *next, int part)
 {
-    __m256 v[GROUP];
-    for (int start = 0; start < VECTORS; start += GROUP) {
-#pragma GCC unroll 8
-        for (int i = 0; i < GROUP; i++)
-            v[i] = inner_stages(flip(_mm256_load_ps(x + WIDTH * (start + i)), before, start + i));
-        outer_stages(v);
-#pragma GCC unroll 8
-        for (int i = 0; i < GROUP; i++)
-            _mm256_store_ps(x + WIDTH * (start + i), v[i]);
+    __m256 v[8];
+    for (int first = 0; first < VECTORS; first += 8) {
+        if (next)
+            _mm_prefetch((const char *)(next + 16 * (part + first / 8)), _MM_HINT_T0);
+#define LOAD(i)                                                                                    \
+    v[i] = inner_stages(flip(_mm256_load_ps(x + WIDTH * (first + i)), before, first + i));
+        EACH8(LOAD)
+        outer8(v);
+#define STORE(i) _mm256_store_ps(x + WIDTH * (first + i), v[i]);
+        EACH8(STORE)
     }
-    outer_pass(x, GROUP, NULL);
-    outer_pass(x, GROUP * GROUP, after);
+    pass4(x, 8, after);
 }
 
-TARGET static void rotate(float *x, const unsigned char *signs)
+INLINE void high_stages(float *x, const unsigned char *after)
 {
-    hadamard(x, signs, NULL);
+    pass4(x, 32, NULL);
+    pass4(x, 128, after);
 }
 
-TARGET static void unrotate(float *x, const unsigned char *signs)
+TARGET static void rotate(float *x, const unsigned char *first, const unsigned char *second,
+                          const float *next)
 {
-    hadamard(x, NULL, signs);
+    low_stages(x, first, NULL, next, 0);
+    high_stages(x, second);
+    if (second) {
+        high_stages(x, NULL);
+        low_stages(x, NULL, NULL, next, 64);
+    }
+}
+
+TARGET static void unrotate(float *x, const unsigned char *first, const unsigned char *second,
+                            const float *next)
+{
+    low_stages(x, NULL, NULL, next, 0);
+    if (second) {
+        high_stages(x, second);
+        high_stages(x, NULL);
+        low_stages(x, NULL, first, next, 64);
+    } else {
+        high_stages(x, first);
+    }
 }
 
 TARGET static double norm2(const float *y)
@@ -134,9 +168,10 @@ INLINE __m256i code_of(const float *y, __m256 inverse, unsigned bits,
     __m256 v = _mm256_load_ps(y), value;
     __m256 u = _mm256_mul_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0F), v), inverse);
     __m256i level = level_of(u, bits, q, &value);
-    *sum = _mm256_add_ps(*sum, _mm256_mul_ps(u, value));
-    __m256i sign = _mm256_srli_epi32(_mm256_castps_si256(v), 31);
-    return _mm256_or_si256(level, _mm256_slli_epi32(sign, (int)bits - 1));
+    *sum = _mm256_fmadd_ps(u, value, *sum);
+    __m256 negative = _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_LT_OQ);
+    return _mm256_or_si256(level, _mm256_and_si256(_mm256_castps_si256(negative),
+                                                   _mm256_set1_epi32(1 << (bits - 1))));
 }
 
 INLINE double quantise_bits(const float *y, float inverse, unsigned bits,
@@ -182,6 +217,15 @@ TARGET static double quantise(const float *y, float inverse, unsigned bits,
     }
 }
 
+INLINE __m256 expand8(uint32_t codes, __m256 values, __m256i to_level, __m256i to_sign)
+{
+    __m256i all = _mm256_set1_epi32((int)codes);
+    __m256 value = _mm256_permutevar8x32_ps(values, _mm256_srlv_epi32(all, to_level));
+    __m256 sign =
+        _mm256_and_ps(_mm256_castsi256_ps(_mm256_sllv_epi32(all, to_sign)), _mm256_set1_ps(-0.0F));
+    return _mm256_xor_ps(value, sign);
+}
+
 /* Up to 4 bits: magnitudes from a register, repeated so that bits above the level do not matter,
  * and the code's top bit shifted into the sign. */
 INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float *table, float *y)
@@ -196,14 +240,19 @@ INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float 
     const __m256 values = _mm256_loadu_ps(repeated);
     const __m256i to_level = _mm256_loadu_si256((const __m256i *)right);
     const __m256i to_sign = _mm256_loadu_si256((const __m256i *)left);
-    for (int i = 0; i < VECTORS; i++) {
-        uint32_t codes = 0;
-        memcpy(&codes, packed + bits * (unsigned)i, bits);
-        __m256i all = _mm256_set1_epi32((int)codes);
-        __m256 value = _mm256_permutevar8x32_ps(values, _mm256_srlv_epi32(all, to_level));
-        __m256 sign = _mm256_and_ps(_mm256_castsi256_ps(_mm256_sllv_epi32(all, to_sign)),
-                                    _mm256_set1_ps(-0.0F));
-        _mm256_store_ps(y + WIDTH * i, _mm256_xor_ps(value, sign));
+    for (int i = 0; i < VECTORS; i += 2) {
+        uint32_t low = 0, high = 0; /* 8 codes each; bits above them do not matter */
+        const unsigned char *from = packed + bits * (unsigned)i;
+        if (bits == 3) {
+            memcpy(&low, from, 4);
+            memcpy(&high, from + 2, 4);
+            high >>= 8;
+        } else {
+            memcpy(&low, from, bits);
+            memcpy(&high, from + bits, bits);
+        }
+        _mm256_store_ps(y + WIDTH * i, expand8(low, values, to_level, to_sign));
+        _mm256_store_ps(y + WIDTH * i + WIDTH, expand8(high, values, to_level, to_sign));
     }
 }
 

@@ -27,18 +27,24 @@ INLINE __m512 inner_stages(__m512 x)
     return butterfly(x, _mm512_shuffle_f32x4(x, x, 0x4e), _mm512_mask_blend_ps(0xff00, one, less));
 }
 
+/* A whole group of vectors is kept in registers, which takes indices known to the compiler. */
+/* clang-format off */
+#define EACH(DO) \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) \
+    DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define PAIRS(DO) \
+    DO(0, 1) DO(2, 3) DO(4, 5) DO(6, 7) DO(8, 9) DO(10, 11) DO(12, 13) DO(14, 15) \
+    DO(0, 2) DO(1, 3) DO(4, 6) DO(5, 7) DO(8, 10) DO(9, 11) DO(12, 14) DO(13, 15) \
+    DO(0, 4) DO(1, 5) DO(2, 6) DO(3, 7) DO(8, 12) DO(9, 13) DO(10, 14) DO(11, 15) \
+    DO(0, 8) DO(1, 9) DO(2, 10) DO(3, 11) DO(4, 12) DO(5, 13) DO(6, 14) DO(7, 15)
+/* clang-format on */
+
 /* Four stages across 16 vectors. */
 INLINE void outer_stages(__m512 v[GROUP])
 {
-#pragma GCC unroll 4
-    for (int h = 1; h < GROUP; h *= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < GROUP; i++)
-            if (!(i & h)) {
-                __m512 a = v[i], b = v[i + h];
-                v[i] = _mm512_add_ps(a, b);
-                v[i + h] = _mm512_sub_ps(a, b);
-            }
+    __m512 a;
+#define PAIR(i, j) a = v[i], v[i] = _mm512_add_ps(a, v[j]), v[j] = _mm512_sub_ps(a, v[j]);
+    PAIRS(PAIR)
 }
 
 /* Flips the signs of vector i; or none. */
@@ -51,38 +57,76 @@ INLINE __m512 flip(__m512 x, const unsigned char *signs, int i)
     return _mm512_mask_xor_ps(x, mask, x, _mm512_set1_ps(-0.0F));
 }
 
-/* All 12 stages in two passes over the block; signs flipped before, after, or not (NULL). */
-INLINE void hadamard(float *x, const unsigned char *before, const unsigned char *after)
+/* Fetches part 0..63 of the block that comes next. */
+INLINE void fetch(const float *next, int part)
 {
-    __m512 v[GROUP];
-    for (int start = 0; start < VECTORS; start += GROUP) {
-#pragma GCC unroll 16
-        for (int i = 0; i < GROUP; i++)
-            v[i] = inner_stages(flip(_mm512_load_ps(x + WIDTH * (start + i)), before, start + i));
+    if (next)
+        for (int i = 0; i < 4; i++)
+            _mm_prefetch((const char *)(next + WIDTH * (4 * part + i)), _MM_HINT_T0);
+}
+
+/* The low stages, of 16 runs of 16 vectors; signs flipped before or after, or not (NULL). */
+INLINE void low_stages(float *x, const unsigned char *before, const unsigned char *after,
+                       const float *next, int part)
+{
+    for (int run = 0; run < GROUP; run++) {
+        __m512 v[GROUP];
+        int first = GROUP * run;
+        fetch(next, part + run);
+#define LOAD(i)                                                                                    \
+    v[i] = inner_stages(flip(_mm512_load_ps(x + WIDTH * (first + i)), before, first + i));
+        EACH(LOAD)
+#undef LOAD
         outer_stages(v);
-#pragma GCC unroll 16
-        for (int i = 0; i < GROUP; i++)
-            _mm512_store_ps(x + WIDTH * (start + i), v[i]);
-    }
-    for (int start = 0; start < VECTORS / GROUP; start++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < GROUP; i++)
-            v[i] = _mm512_load_ps(x + WIDTH * (start + GROUP * i));
-        outer_stages(v);
-#pragma GCC unroll 16
-        for (int i = 0; i < GROUP; i++)
-            _mm512_store_ps(x + WIDTH * (start + GROUP * i), flip(v[i], after, start + GROUP * i));
+#define STORE(i) _mm512_store_ps(x + WIDTH * (first + i), flip(v[i], after, first + i));
+        EACH(STORE)
+#undef STORE
     }
 }
 
-TARGET static void rotate(float *x, const unsigned char *signs)
+/* The high stages, of 16 vectors that are 16 apart; signs flipped after them, and then, if
+ * `again`, the high stages once more. */
+INLINE void high_stages(float *x, const unsigned char *signs, bool again, const float *next,
+                        int part)
 {
-    hadamard(x, signs, NULL);
+    for (int first = 0; first < GROUP; first++) {
+        __m512 v[GROUP];
+        fetch(next, part + first);
+#define LOAD(i) v[i] = _mm512_load_ps(x + WIDTH * (first + GROUP * i));
+        EACH(LOAD)
+#undef LOAD
+        outer_stages(v);
+#define FLIP(i) v[i] = flip(v[i], signs, first + GROUP * i);
+        EACH(FLIP)
+        if (again)
+            outer_stages(v);
+#define STORE(i) _mm512_store_ps(x + WIDTH * (first + GROUP * i), v[i]);
+        EACH(STORE)
+    }
 }
 
-TARGET static void unrotate(float *x, const unsigned char *signs)
+TARGET static void rotate(float *x, const unsigned char *first, const unsigned char *second,
+                          const float *next)
 {
-    hadamard(x, NULL, signs);
+    low_stages(x, first, NULL, next, 0);
+    if (second) {
+        high_stages(x, second, true, next, 16);
+        low_stages(x, NULL, NULL, next, 32);
+    } else {
+        high_stages(x, NULL, false, next, 16);
+    }
+}
+
+TARGET static void unrotate(float *x, const unsigned char *first, const unsigned char *second,
+                            const float *next)
+{
+    low_stages(x, NULL, NULL, next, 0);
+    if (second) {
+        high_stages(x, second, true, next, 16);
+        low_stages(x, NULL, first, next, 32);
+    } else {
+        high_stages(x, first, false, next, 16);
+    }
 }
 
 TARGET static double norm2(const float *y)
@@ -101,37 +145,37 @@ TARGET static double norm2(const float *y)
     return eden_sum_lanes(lane);
 }
 
-/* Code of 16 coordinates of at most 4 bits from the coarse grid; adds u * level to *sum. */
-INLINE __m512i code_coarse(__m512 y, __m512 u, unsigned bits, const struct eden_quantiser *q,
-                           __m512 *sum)
+/* Codes of 16 coordinates of at most 4 bits from the coarse grid; adds u * level to *sum. */
+INLINE __m512i code_coarse(__m512 y, __m512 inverse, const struct eden_quantiser *q, __m512 *sum)
 {
-    __m512 place = _mm512_mul_ps(u, _mm512_set1_ps(EDEN_COARSE_PER_UNIT));
-    __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(place, _mm512_set1_ps(EDEN_COARSE_CELLS - 1)));
-    __m512i below = _mm512_permutexvar_epi32(cell, _mm512_loadu_si512(q->coarse_below));
-    __m512 cut = _mm512_permutexvar_ps(cell, _mm512_loadu_ps(q->coarse_cut));
-    __mmask16 over = _mm512_cmp_ps_mask(u, cut, _CMP_GT_OQ);
-    __m512i level = _mm512_mask_add_epi32(below, over, below, _mm512_set1_epi32(1));
-    __m512 value = _mm512_permutexvar_ps(level, _mm512_loadu_ps(q->level));
-    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(u, value));
-    __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(y), 32 - bits);
-    /* level | (sign & 1 << (bits-1)) */
-    return _mm512_ternarylogic_epi32(level, sign, _mm512_set1_epi32(1 << (bits - 1)), 0xf8);
+    const __m512 scale = _mm512_mul_ps(inverse, _mm512_set1_ps(EDEN_COARSE_PER_UNIT));
+    __m512 place = _mm512_mul_ps(y, scale);
+    /* Of place and the last cell the smaller in magnitude, with the sign of place. */
+    __m512 held = _mm512_range_ps(place, _mm512_set1_ps(EDEN_COARSE_CELLS - 0.5F), 0x2);
+    __m512i cell = _mm512_cvt_roundps_epi32(held, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    __m512i code = _mm512_permutex2var_epi32(_mm512_loadu_si512(q->coarse_code), cell,
+                                             _mm512_loadu_si512(q->coarse_code + WIDTH));
+    __m512 cut = _mm512_permutex2var_ps(_mm512_loadu_ps(q->coarse_cut), cell,
+                                        _mm512_loadu_ps(q->coarse_cut + WIDTH));
+    __mmask16 over = _mm512_cmp_ps_mask(_mm512_abs_ps(place), cut, _CMP_GT_OQ);
+    code = _mm512_mask_add_epi32(code, over, code, _mm512_set1_epi32(1));
+    __m512 level = _mm512_permutexvar_ps(code, _mm512_loadu_ps(q->coarse_level));
+    *sum = _mm512_fmadd_ps(_mm512_abs_ps(_mm512_mul_ps(y, inverse)), level, *sum);
+    return code;
 }
 
-/* The same from the fine grid, any bits. */
-INLINE __m512i code_fine(__m512 y, __m512 u, unsigned bits, const struct eden_quantiser *q,
-                         __m512 *sum)
+/* The same for 8 bits from the fine grid. */
+INLINE __m512i code_fine(__m512 y, __m512 inverse, const struct eden_quantiser *q, __m512 *sum)
 {
+    __m512 u = _mm512_mul_ps(_mm512_abs_ps(y), inverse);
     __m512 place = _mm512_mul_ps(u, _mm512_set1_ps(EDEN_CELLS_PER_UNIT));
     __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(place, _mm512_set1_ps(EDEN_CELLS - 1)));
-    __m512i below = _mm512_i32gather_epi32(cell, q->below, 4);
-    __m512 cut = _mm512_i32gather_ps(cell, q->cut, 4);
-    __mmask16 over = _mm512_cmp_ps_mask(u, cut, _CMP_GT_OQ);
-    __m512i level = _mm512_mask_add_epi32(below, over, below, _mm512_set1_epi32(1));
-    __m512 value = _mm512_i32gather_ps(level, q->level, 4);
-    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(u, value));
-    __m512i sign = _mm512_srli_epi32(_mm512_castps_si512(y), 32 - bits);
-    return _mm512_ternarylogic_epi32(level, sign, _mm512_set1_epi32(1 << (bits - 1)), 0xf8);
+    __m512i level = _mm512_i32gather_epi32(cell, q->below, 4);
+    __mmask16 over = _mm512_cmp_ps_mask(u, _mm512_i32gather_ps(cell, q->cut, 4), _CMP_GT_OQ);
+    level = _mm512_mask_add_epi32(level, over, level, _mm512_set1_epi32(1));
+    *sum = _mm512_fmadd_ps(u, _mm512_i32gather_ps(level, q->level, 4), *sum);
+    __mmask16 negative = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
+    return _mm512_mask_or_epi32(level, negative, level, _mm512_set1_epi32(EDEN_MAX_LEVELS));
 }
 
 /* Folds 64 codes, one a byte, to 64*bits adjacent bits. */
@@ -155,28 +199,37 @@ INLINE void pack64(__m512i v, unsigned bits, unsigned char *packed)
     } else {
         uint64_t lane[8];
         _mm512_storeu_si512(lane, v);
-        for (int i = 0; i < 8; i++)
-            memcpy(packed + bits * (unsigned)i, &lane[i], bits);
+        for (int i = 0; i < 7; i++)
+            memcpy(packed + 3 * i, &lane[i], 4); /* the fourth byte is overwritten */
+        memcpy(packed + 21, &lane[7], 3);
     }
+}
+
+/* 64 coordinates to their codes, one a byte. */
+INLINE __m512i codes64(const float *y, __m512 inverse, unsigned bits,
+                       const struct eden_quantiser *q, __m512 sum[2])
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i c[4];
+#define CODE(k)                                                                                    \
+    c[k] = bits <= 4 ? code_coarse(_mm512_load_ps(y + WIDTH * k), inverse, q, &sum[k % 2])         \
+                     : code_fine(_mm512_load_ps(y + WIDTH * k), inverse, q, &sum[k % 2]);
+    CODE(0)
+    CODE(1)
+    CODE(2)
+    CODE(3)
+    __m512i bytes =
+        _mm512_packus_epi16(_mm512_packus_epi32(c[0], c[1]), _mm512_packus_epi32(c[2], c[3]));
+    return _mm512_permutexvar_epi32(order, bytes);
 }
 
 INLINE double quantise_bits(const float *y, float inverse, unsigned bits,
                             const struct eden_quantiser *q, unsigned char *packed)
 {
     __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (int i = 0; i < CODEC_BLOCK; i += 64) {
-        __m128i byte[4];
-#pragma GCC unroll 4
-        for (int k = 0; k < 4; k++) {
-            __m512 v = _mm512_load_ps(y + i + WIDTH * k);
-            __m512 u = _mm512_mul_ps(_mm512_abs_ps(v), _mm512_set1_ps(inverse));
-            byte[k] = _mm512_cvtepi32_epi8(bits <= 4 ? code_coarse(v, u, bits, q, &sum[k % 2])
-                                                     : code_fine(v, u, bits, q, &sum[k % 2]));
-        }
-        __m512i all = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_set_m128i(byte[1], byte[0])),
-                                         _mm256_set_m128i(byte[3], byte[2]), 1);
-        pack64(all, bits, packed + i / 8 * (int)bits);
-    }
+    for (int i = 0; i < CODEC_BLOCK; i += 64)
+        pack64(codes64(y + i, _mm512_set1_ps(inverse), bits, q, sum), bits,
+               packed + i / 8 * (int)bits);
     float lanes[EDEN_LANES];
     double lane[EDEN_LANES];
     _mm512_storeu_ps(lanes, sum[0]);
@@ -215,9 +268,16 @@ INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float 
     const __m512 values = _mm512_loadu_ps(repeated);
     const __m512i shift = _mm512_loadu_si512(shifts);
     for (int i = 0; i < VECTORS; i++) {
-        uint32_t low = 0, high = 0; /* 8 codes each */
-        memcpy(&low, packed + 2 * bits * (unsigned)i, bits);
-        memcpy(&high, packed + 2 * bits * (unsigned)i + bits, bits);
+        uint32_t low = 0, high = 0; /* 8 codes each; bits above them do not matter */
+        const unsigned char *from = packed + 2 * bits * (unsigned)i;
+        if (bits == 3) {
+            memcpy(&low, from, 4);
+            memcpy(&high, from + 2, 4);
+            high >>= 8;
+        } else {
+            memcpy(&low, from, bits);
+            memcpy(&high, from + bits, bits);
+        }
         __m512i both =
             _mm512_inserti64x4(_mm512_set1_epi32((int)low), _mm256_set1_epi32((int)high), 1);
         _mm512_store_ps(y + WIDTH * i,

@@ -74,15 +74,30 @@ const float *eden_levels(unsigned bits)
     }
 }
 
-static void fill_grid(const float *threshold, unsigned cells, unsigned per_unit, float *cut,
-                      int *ret_below)
+/* Levels below cell [c, c+1) / per_unit, and the threshold that may lie in it. */
+static void fill_grid(const struct eden_quantiser *q, unsigned cells, unsigned per_unit, int *below,
+                      float *cut)
 {
-    unsigned below = 0;
+    unsigned n = 0;
     for (unsigned c = 0; c < cells; c++) {
-        ret_below[c] = (int)below;
-        cut[c] = threshold[below];
-        if (threshold[below] < (float)(c + 1) / (float)per_unit)
-            below++;
+        below[c] = (int)n;
+        cut[c] = q->threshold[n];
+        if (q->threshold[n] < (float)(c + 1) / (float)per_unit)
+            n++;
+    }
+}
+
+static void fill_coarse(unsigned bits, struct eden_quantiser *q)
+{
+    int below[EDEN_COARSE_CELLS], sign = 1 << (bits - 1);
+    float cut[EDEN_COARSE_CELLS];
+    fill_grid(q, EDEN_COARSE_CELLS, EDEN_COARSE_PER_UNIT, below, cut);
+    for (int c = 0; c < EDEN_COARSE_CELLS; c++) {
+        int mirrored = 2 * EDEN_COARSE_CELLS - 1 - c;
+        q->coarse_code[c] = below[c];
+        q->coarse_code[mirrored] = below[c] | sign;
+        q->coarse_cut[c] = q->coarse_cut[mirrored] = cut[c] * EDEN_COARSE_PER_UNIT;
+        q->coarse_level[c] = q->level[c & (sign - 1)];
     }
 }
 
@@ -95,7 +110,7 @@ void eden_quantiser_init(unsigned bits, struct eden_quantiser *ret)
         ret->level[i] = i < n ? level[i] : 0.0F;
         ret->threshold[i] = i + 1 < n ? 0.5F * (level[i] + level[i + 1]) : INFINITY;
     }
-    fill_grid(ret->threshold, EDEN_CELLS, EDEN_CELLS_PER_UNIT, ret->cut, ret->below);
-    fill_grid(ret->threshold, EDEN_COARSE_CELLS, EDEN_COARSE_PER_UNIT, ret->coarse_cut,
-              ret->coarse_below);
+    fill_grid(ret, EDEN_CELLS, EDEN_CELLS_PER_UNIT, ret->below, ret->cut);
+    if (bits <= 4)
+        fill_coarse(bits, ret);
 }

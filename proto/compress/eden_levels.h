@@ -25,8 +25,11 @@ struct eden_quantiser {
     float threshold[EDEN_MAX_LEVELS]; /* threshold[i] between level i and i + 1; rest infinite */
     float cut[EDEN_CELLS];
     int below[EDEN_CELLS];
-    float coarse_cut[EDEN_COARSE_CELLS]; /* the same on a coarse grid, for at most 4 bits */
-    int coarse_below[EDEN_COARSE_CELLS];
+    /* For at most 4 bits, by floor(y * inverse * 4) in 5 bits two's complement, so that y's sign
+     * picks the half: the code with its sign bit, and the cut of |y| * inverse * 4. */
+    int coarse_code[2 * EDEN_COARSE_CELLS];
+    float coarse_cut[2 * EDEN_COARSE_CELLS];
+    float coarse_level[EDEN_COARSE_CELLS]; /* by code */
 };
 
 bool eden_bits_known(unsigned bits);

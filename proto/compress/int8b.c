@@ -15,6 +15,9 @@
 
 enum { GRID = 127 };
 
+/* A block of smaller scale is sent as zeros: 1/scale must be finite. */
+#define TINY 1e-37F
+
 static uint64_t int8b_bytes(const struct codec *codec, uint64_t d)
 {
     (void)codec;
@@ -26,16 +29,15 @@ static uint64_t block_offset(uint64_t block)
     return block * (4 + CODEC_BLOCK);
 }
 
+/* Largest magnitude; not finite where a coordinate is not. Float bits order like numbers. */
 static float largest(const float *x, size_t n)
 {
-    float max = 0;
+    uint32_t max = 0;
     for (size_t i = 0; i < n; i++) {
-        float a = fabsf(x[i]);
-        max = a > max || isnan(a) ? a : max;
-        if (!isfinite(max))
-            break;
+        uint32_t a = float_bits(x[i]) & 0x7fffffff;
+        max = a > max ? a : max;
     }
-    return max;
+    return bits_float(max);
 }
 
 static void encode_block(const unsigned char *seed, uint64_t block, const float *x, size_t n,
@@ -43,13 +45,16 @@ static void encode_block(const unsigned char *seed, uint64_t block, const float 
 {
     unsigned char nonce[crypto_stream_chacha20_IETF_NONCEBYTES] = {0};
     unsigned char random[2 * CODEC_BLOCK];
+    float inverse = 1 / scale;
     store_u64(nonce, block);
     crypto_stream_chacha20_ietf(random, 2 * n, nonce, seed);
     for (size_t i = 0; i < n; i++) {
         float u = ((float)load_u16(random + 2 * i) + 0.5F) / 65536.0F;
-        float v = floorf(x[i] / scale + u);
+        float v = x[i] * inverse;
         v = v > GRID ? GRID : v < -GRID ? -GRID : v;
-        code[i] = (unsigned char)(signed char)v;
+        /* Rounded down, as the sum is positive; the sum's own rounding may reach GRID + 1. */
+        int rounded = (int)(v + (u + GRID)) - GRID;
+        code[i] = (unsigned char)(rounded > GRID ? GRID : rounded);
     }
 }
 
@@ -63,6 +68,8 @@ static struct result int8b_encode(const struct codec *codec, const unsigned char
         const float *from = x + block * CODEC_BLOCK;
         unsigned char *to = payload + block_offset(block);
         float scale = largest(from, n) / GRID;
+        if (scale < TINY)
+            scale = 0;
         TRY(codec_check_scale(scale, block, (double)n * GRID * GRID, &norm2, why));
         store_f32(to, scale);
         if (scale > 0)
@@ -86,8 +93,10 @@ static struct result int8b_check(struct codec_view *view, struct why *why)
     return DONE;
 }
 
-static void int8b_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+static void int8b_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                         const float *next)
 {
+    (void)next;
     const unsigned char *p = view->payload + block_offset(block);
     float scale = load_f32(p);
     for (size_t i = 0; i < n; i++)

@@ -91,8 +91,10 @@ static struct result randk_check(struct codec_view *view, struct why *why)
     return DONE;
 }
 
-static void randk_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+static void randk_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                         const float *next)
 {
+    (void)next;
     uint16_t place[CODEC_BLOCK];
     size_t k = kept_in(n, view->kept);
     const unsigned char *from = view->payload + 8 + 4 * view->kept * block;

@@ -155,8 +155,10 @@ static struct result topk_check(struct codec_view *view, struct why *why)
     return DONE;
 }
 
-static void topk_decode(const struct codec_view *view, uint64_t block, size_t n, float *out)
+static void topk_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,
+                        const float *next)
 {
+    (void)next;
     struct entries e = entries_of(view);
     uint64_t from, to;
     block_entries(&e, block, &from, &to);

@@ -92,10 +92,10 @@ static void bench_kernel(const struct bench *given, const struct eden_kernel *k)
     double rotate = BEST(
         b, for (int r = 0; r < REPEAT; r++) {
             memcpy(y, b->x, sizeof y);
-            k->rotate(y, signs);
+            k->rotate(y, signs, signs, NULL);
         });
-    printf("%-18s rotate %.1f, quantise-4 %.1f, expand-4 %.1f, norm %.1f GB/s in cache\n", k->name,
-           rotate, quantise, expand, norm2);
+    printf("%-18s two rotations %.1f, quantise-4 %.1f, expand-4 %.1f, norm %.1f GB/s in cache\n",
+           k->name, rotate, quantise, expand, norm2);
 }
 
 int main(int argc, char **argv)

@@ -197,6 +197,31 @@ static void wrong_files_are_explained(void **state)
     }
 }
 
+static void shares_centre_the_columns(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct plan_feature scaled[3];
+    double stage[] = {0.25, 0.5, 0.25}, smoker[] = {0.99, 0.01};
+    memcpy(scaled, features, sizeof features);
+    scaled[1].shares = stage;
+    scaled[2].shares = smoker;
+    scaled[1].shares_count = 3;
+    scaled[2].shares_count = 2;
+    scaled[1].missing = scaled[2].missing = MISSING_CENTRE;
+    plan.features = scaled;
+    struct dataset d;
+    struct why why;
+    const char *text = "id,age,stage,smoker,dead,band,fold\n"
+                       "a,75,II,1,1,old,1\nb,60,,,0,old,1\n";
+    assert_true(ok(load(&d, &plan, NULL, text, &why)));
+    const double *a = row_with(&d, &d.train, 0.5), *b = row_with(&d, &d.train, 0.0);
+    assert_true(a[2] == 1.0 && fabs(a[3] + 0.25 / sqrt(0.1875)) < 1e-15);
+    assert_true(fabs(a[4] - 0.99 / sqrt(0.0475)) < 1e-15);
+    assert_true(b[2] == 0.0 && b[3] == 0.0 && b[4] == 0.0);
+    dataset_free(&d);
+}
+
 /* 400 patients of 1 to 4 rows, scattered through the file. */
 static char *many_rows(bool backwards)
 {
@@ -279,6 +304,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_explained),
         cmocka_unit_test(split_is_by_patient_and_permanent),
         cmocka_unit_test(class_weights_reach_the_rows),
+        cmocka_unit_test(shares_centre_the_columns),
     };
     return cmocka_run_group_tests_name("dataset", tests, NULL, NULL);
 }

@@ -2,8 +2,8 @@
 /* AUROC, calibration and pooling: pair-counting twins, hand-computed values, degenerate inputs. */
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/calibration.h"
-#include "linalg/stats/order.h"
 #include "linalg/stats/pool.h"
+#include "linalg/stats/rank.h"
 #include "linalg/stats/threshold.h"
 
 #include <math.h>
@@ -237,12 +237,12 @@ static void pooling(void **state)
     assert_false(pool_capped_weights(2, nobody, 0.4, w));
 }
 
-static void order_basics(void **state)
+static void rank_basics(void **state)
 {
     (void)state;
     const double x[] = {3.0, -1.0, 3.0, 0.0, -0.0};
     uint64_t twice[5];
-    assert_true(order_twice_midranks(5, x, twice));
+    assert_true(rank_twice_midranks(5, x, twice));
     const uint64_t want[] = {9, 2, 9, 5, 5};
     assert_memory_equal(twice, want, sizeof want);
     uint64_t seed = 11;
@@ -251,8 +251,8 @@ static void order_basics(void **state)
         double b[60];
         for (size_t i = 0; i < n; i++)
             a[i] = b[i] = (double)(lcg(&seed) % (n % 2 ? 7 : 1000)) - 3.0;
-        assert_true(order_sort_values(n, b));
-        near(order_median(n, a), n % 2 ? b[n / 2] : 0.5 * (b[n / 2 - 1] + b[n / 2]), 0.0);
+        assert_true(rank_sort_values(n, b));
+        near(rank_median(n, a), n % 2 ? b[n / 2] : 0.5 * (b[n / 2 - 1] + b[n / 2]), 0.0);
     }
 }
 
@@ -265,7 +265,7 @@ int main(void)
         cmocka_unit_test(calibration_edges),
         cmocka_unit_test(thresholds),
         cmocka_unit_test(pooling),
-        cmocka_unit_test(order_basics),
+        cmocka_unit_test(rank_basics),
     };
     return cmocka_run_group_tests_name("auroc", tests, NULL, NULL);
 }

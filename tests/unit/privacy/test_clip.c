@@ -19,7 +19,8 @@ enum { INPUTS = 9, PATIENTS = 37, ROWS_MAX = PATIENTS * 8 };
 
 struct cohort {
     double x[ROWS_MAX * INPUTS], y[ROWS_MAX], weight[ROWS_MAX];
-    uint32_t first[PATIENTS + 1], chosen[PATIENTS];
+    uint32_t first[PATIENTS + 1];
+    size_t chosen[PATIENTS];
     struct clip_rows rows;
 };
 
@@ -29,6 +30,14 @@ static double pseudo(uint64_t *state)
     return (double)(*state >> 11) * 0x1p-52 - 1.0;
 }
 
+static struct clip_settings settings_for(const struct model *m, double norm, double noise,
+                                         size_t batch_rows, size_t patient_rows)
+{
+    struct clip_settings s = {.batch_rows = batch_rows, .patient_rows = patient_rows};
+    assert_int_equal(release_grid_init(&s.grid, norm, noise, m->parameters, CLIP_SLOT_ROWS_MAX), 0);
+    return s;
+}
+
 /* Patient p has 1 + p % most rows; the last one repeats the first negated, so that rows cancel. */
 static void make_cohort(struct cohort *c, size_t most, size_t classes)
 {
@@ -36,7 +45,7 @@ static void make_cohort(struct cohort *c, size_t most, size_t classes)
     uint32_t at = 0;
     for (size_t p = 0; p < PATIENTS; p++) {
         c->first[p] = at;
-        c->chosen[p] = (uint32_t)p;
+        c->chosen[p] = p;
         at += (uint32_t)(1 + p % most);
     }
     c->first[PATIENTS] = at;
@@ -101,17 +110,14 @@ static void check_against_explicit(const struct model_spec *spec, size_t most, d
             expected[i] += factor * g[i];
     }
     assert_true(cut > 0 || norm > 1.0);
-    struct clip_settings s = {.norm = norm,
-                              .grid = norm * 0x1p-36,
-                              .batch_rows = batch_rows,
-                              .patient_rows = 8};
+    struct clip_settings s = settings_for(&m, norm, 1e-3, batch_rows, 8);
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &c->rows, c->chosen, PATIENTS), CLIP_OK);
     for (size_t i = 0; i < m.parameters; i++) {
         /* half a grid step, and rounding */
-        double error = fabs((double)clip.sum[i] * s.grid - expected[i]);
-        assert_true(error <= 0.5 * s.grid + 1e-12 * norm);
+        double error = fabs((double)clip.sum[i] * s.grid.step - expected[i]);
+        assert_true(error <= 0.5 * s.grid.step + 1e-12 * norm);
     }
     clip_free(&clip);
     free(w);
@@ -158,17 +164,17 @@ static void no_patient_exceeds_the_norm(void **state)
     struct model m;
     struct clip clip;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
-    struct clip_settings s = {.norm = 1.0, .grid = 0x1p-30, .batch_rows = 64, .patient_rows = 8};
+    struct clip_settings s = settings_for(&m, 1.0, 0.5, 64, 8);
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     double w[INPUTS + 1] = {0}, g[INPUTS + 1];
-    for (uint32_t p = 0; p < PATIENTS; p++) {
+    for (size_t p = 0; p < PATIENTS; p++) {
         clip_begin(&clip);
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
         for (size_t i = 0; i <= INPUTS; i++)
-            g[i] = (double)clip.sum[i] * s.grid;
-        assert_true(vec_norm(INPUTS + 1, g) <= s.norm * (1.0 + clip_slack(&m, &s)));
+            g[i] = (double)clip.sum[i] * s.grid.step;
+        assert_true(vec_norm(INPUTS + 1, g) <= s.grid.clip * (1.0 + s.grid.slack));
     }
-    assert_true(clip_slack(&m, &s) < 1e-5);
+    assert_true(s.grid.slack < 1e-5);
     clip_free(&clip);
     free(c);
 }
@@ -188,12 +194,12 @@ static void broken_patients_add_exactly_zero(void **state)
     struct model m;
     struct clip clip;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
-    struct clip_settings s = {.norm = 1.0, .grid = 0x1p-24, .batch_rows = 256, .patient_rows = 3};
+    struct clip_settings s = settings_for(&m, 1.0, 1.0, 256, 3);
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     double w[128], kept[128];
     model_initial(&m, 1, w);
-    uint32_t others[PATIENTS - 1];
-    for (uint32_t p = 0, at = 0; p < PATIENTS; p++)
+    size_t others[PATIENTS - 1];
+    for (size_t p = 0, at = 0; p < PATIENTS; p++)
         if (p != 5)
             others[at++] = p;
     clip_begin(&clip);
@@ -209,7 +215,7 @@ static void broken_patients_add_exactly_zero(void **state)
             assert_true(fabs((double)clip.sum[i] - kept[i]) <= 1.0);
         c->x[(c->first[5] + 1) * INPUTS + k] = 0.5;
     }
-    uint32_t alone = 5;
+    size_t alone = 5;
     c->x[c->first[5] * INPUTS] = (double)NAN;
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &c->rows, &alone, 1), CLIP_OK);
@@ -231,16 +237,16 @@ static void slots_add_in_any_order(void **state)
     struct model m;
     struct clip clip;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
-    struct clip_settings s = {.norm = 1.0, .grid = 0x1p-24, .batch_rows = 16, .patient_rows = 2};
+    struct clip_settings s = settings_for(&m, 1.0, 1.0, 16, 2);
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     double w[INPUTS + 1] = {0.1};
     int64_t sum[INPUTS + 1];
     clip_begin(&clip);
-    for (uint32_t p = 0; p < PATIENTS; p++)
+    for (size_t p = 0; p < PATIENTS; p++)
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
     memcpy(sum, clip.sum, sizeof sum);
     clip_begin(&clip);
-    for (uint32_t p = PATIENTS; p-- > 0;)
+    for (size_t p = PATIENTS; p-- > 0;)
         assert_int_equal(clip_add(&clip, w, &c->rows, &p, 1), CLIP_OK);
     assert_memory_equal(sum, clip.sum, sizeof sum);
     clip_free(&clip);
@@ -254,26 +260,21 @@ static void limits_are_limits(void **state)
     struct model m;
     struct clip clip;
     assert_int_equal(model_build(&m, &spec), MODEL_OK);
-    const struct clip_settings good = {.norm = 1.0,
-                                       .grid = 0x1p-24,
-                                       .batch_rows = 4,
-                                       .patient_rows = 2};
-    struct clip_settings bad[8];
-    for (size_t i = 0; i < 8; i++)
+    const struct clip_settings good = settings_for(&m, 1.0, 1.0, 4, 2);
+    struct clip_settings bad[5];
+    for (size_t i = 0; i < 5; i++)
         bad[i] = good;
-    bad[0].norm = 0.0;
-    bad[1].norm = (double)NAN;
-    bad[2].grid = 0x1p-37;
-    bad[3].grid = 2.0;
-    bad[4].patient_rows = 5;
-    bad[5].batch_rows = CLIP_BATCH_ROWS_MAX + 1;
-    bad[6].patient_rows = 0;
-    bad[7].grid = -1.0;
-    for (size_t i = 0; i < 8; i++)
+    bad[0].grid.clip = 0.0;
+    bad[1].grid.step = (double)NAN;
+    bad[2].patient_rows = 5;
+    bad[3].batch_rows = CLIP_BATCH_ROWS_MAX + 1;
+    bad[4].patient_rows = 0;
+    for (size_t i = 0; i < 5; i++)
         assert_int_equal(clip_create(&clip, &m, &bad[i]), CLIP_BAD_SETTING);
     assert_int_equal(clip_create(&clip, &m, &good), CLIP_OK);
     const double x[] = {1, 2, 3, 4, 5, 6}, y[] = {0, 1, 0}, w[3] = {0};
-    const uint32_t two[] = {0, 2}, three[] = {0, 3}, zero = 0;
+    const uint32_t two[] = {0, 2}, three[] = {0, 3};
+    const size_t zero = 0;
     struct clip_rows rows = {.x = x, .y = y, .first = two};
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &rows, &zero, 1), CLIP_OK);

@@ -72,6 +72,10 @@ static void wrong_plans_are_explained(void **state)
     refuse(", range: [0, 120]", "", "plausible range", "line 7");
     refuse("[0, 120]", "[120, 0]", "plausible range", "line 7");
     refuse("[a, b, c]", "[a, b, a]", "stands twice", "line 8");
+    refuse("[a, b, c]", "[a, b, c], shares: [0.5, 0.5]", "one share for each of its 3", "line 8");
+    refuse("[a, b, c]", "[a, b, c], shares: [0.5, 0.5, 0.5]", "must add to 1", "line 8");
+    refuse("[a, b, c]", "[a, b, c], shares: [1.5, 0, -0.5]", "between 0 and 1", "line 8");
+    refuse("range: [0, 120]", "range: [0, 120], shares: [1]", "centre and spread", "line 7");
     refuse("name: kind", "name: age", "stands twice", "line 7");
     refuse("name: age", "name: ill", "must not see", "line");
     refuse("name: age", "name: id", "patient id", "line");

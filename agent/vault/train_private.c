@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The noised mean gradient: Poisson sample of patients, clipped sum on the grid, exact Gaussian
+ * noise, divided by a public constant (Abadi et al. 2016, algorithm 1, by patients). */
+#include "agent/vault/train_gradient.h"
+
+#include "privacy/noise.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t private_gradient_patient_rows(const struct plan *plan)
+{
+    size_t most = plan->privacy.max_rows_per_patient;
+    most = most < CLIP_PATIENT_ROWS_MAX ? most : CLIP_PATIENT_ROWS_MAX;
+    return most > 0 ? most : 1;
+}
+
+/* What the plan makes of a site's declared number: the patients of one step, held out ones less. */
+static double lot_of(const struct plan *plan, uint64_t declared)
+{
+    double held_out = plan->validation.holdout;
+    held_out = held_out > 0.0 && held_out < 1.0 ? held_out : 0.0;
+    return (double)declared * (1.0 - held_out) * plan->privacy.sampling_rate;
+}
+
+static struct result check_constants(const struct plan *plan, const struct train_site *site,
+                                     struct private_gradient *private, size_t parameters,
+                                     struct why *why)
+{
+    const struct plan_privacy *p = &plan->privacy;
+    if (site->declared_patients == 0)
+        return failed(why, RESULT_INPUT,
+                      "a study with privacy needs declared_patients in the site's mapping: a round "
+                      "number that everybody may know, never the count of this file");
+    if (release_grid_init(&private->grid, p->clip_norm, site->noise_multiplier, parameters,
+                          CLIP_SLOT_ROWS_MAX) != 0)
+        return failed(why, RESULT_INPUT,
+                      "clip_norm %g with noise multiplier %g is outside what a release allows",
+                      p->clip_norm, site->noise_multiplier);
+    if (sampling_init(&private->sampling, p->sampling_rate) != 0)
+        return failed(why, RESULT_INPUT, "sampling_rate %g is not in (0, 1]", p->sampling_rate);
+    return DONE;
+}
+
+struct result private_gradient_create(struct private_gradient *private, const struct plan *plan,
+                                      const struct model *model, const struct dataset_part *part,
+                                      const struct train_site *site, struct why *why)
+{
+    memset(private, 0, sizeof *private);
+    private->model = model;
+    TRY(check_constants(plan, site, private, model->parameters, why));
+    struct clip_settings settings = {.grid = private->grid,
+                                     .batch_rows = TRAIN_BATCH_ROWS,
+                                     .patient_rows = private_gradient_patient_rows(plan)};
+    private->lot = lot_of(plan, site->declared_patients);
+    private->patients = part->patients;
+    private->chosen = calloc(part->patients + 1, sizeof *private->chosen);
+    private->noise = calloc(model->parameters, sizeof *private->noise);
+    enum clip_status clip = clip_create(&private->clip, model, &settings);
+    if (clip != CLIP_OK || !private->chosen || !private->noise)
+        return failed(why, clip == CLIP_BAD_SETTING ? RESULT_INPUT : RESULT_SYSTEM, "%s",
+                      clip_status_text(clip == CLIP_OK ? CLIP_NO_MEMORY : clip));
+    rng_init_system(&private->rng);
+    return DONE;
+}
+
+void private_gradient_free(struct private_gradient *private)
+{
+    clip_free(&private->clip);
+    sampling_wipe(&private->sampling);
+    rng_wipe(&private->rng);
+    if (private->chosen)
+        sodium_memzero(private->chosen, private->patients * sizeof *private->chosen);
+    if (private->noise)
+        sodium_memzero(private->noise, private->model->parameters * sizeof *private->noise);
+    free(private->chosen);
+    free(private->noise);
+    private->chosen = NULL;
+    private->noise = NULL;
+}
+
+/* Chosen patients ascend, and patients stand slot by slot: one pass hands each slot its own. */
+static enum clip_status sum_slots(struct private_gradient *private, const struct dataset_part *part,
+                                  const double *parameters, size_t count)
+{
+    struct clip_rows rows = dataset_rows(part);
+    size_t at = 0;
+    clip_begin(&private->clip);
+    for (size_t slot = 0; slot < part->slots; slot++) {
+        size_t from = at;
+        while (at < count && private->chosen[at] < part->slot_first[slot + 1])
+            at++;
+        enum clip_status status =
+            clip_add(&private->clip, parameters, &rows, private->chosen + from, at - from);
+        if (status != CLIP_OK)
+            return status;
+    }
+    return CLIP_OK;
+}
+
+struct result private_gradient_mean(struct private_gradient *private,
+                                    const struct dataset_part *part, const double *parameters,
+                                    double *gradient, struct why *why)
+{
+    size_t n = private->model->parameters;
+    size_t count =
+        sampling_draw(&private->sampling, private->step++, part->patients, private->chosen);
+    enum clip_status status = sum_slots(private, part, parameters, count);
+    if (status != CLIP_OK)
+        return failed(why, RESULT_INPUT, "%s", clip_status_text(status));
+    noise_fill(&private->rng, private->noise, n);
+    release_noise(private->clip.sum, private->noise, n);
+    release_values(&private->grid, private->clip.sum, private->lot, gradient, n);
+    return DONE;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* consilium aggregate: a rule over the rows of an array, in double when the array is. */
+#include "coordinator/aggregate/aggregate.h"
+#include "coordinator/aggregate/finite.h"
+#include "coordinator/cli/aggregate_cli.h"
+#include "coordinator/cli/cli.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fs.h"
+#include "proto/base/npy.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char HELP[] =
+    "usage: consilium aggregate --rule NAME [--f F] --in X.npy --out y.npy\n"
+    "       consilium aggregate --list\n"
+    "       consilium aggregate --check MANIFEST.json\n"
+    "\n"
+    "Aggregates the rows of X, float32 or float64 [n][d]. Rows with a number that is not finite\n"
+    "are rejected first: n and f fall by one for each.\n"
+    "\n"
+    "  --rule NAME      a rule or a composition: trimmed-mean, nnm+trimmed-mean, ...\n"
+    "  --f F            rows that may be hostile\n"
+    "  --weights FILE   one weight per row: text, or a .npy vector\n"
+    "  --param K=V      a parameter of the rule, as often as needed; lists with commas,\n"
+    "                   points as zero, mean, medoid, row:K, a list or @FILE.npy\n"
+    "  --in X.npy       the rows\n"
+    "  --out Y.npy      the result\n"
+    "  --threads N      workers (2); the result does not depend on it\n"
+    "  --explain        norm, distances, neighbours and weight of each row\n"
+    "  --list           the table of rules\n"
+    "  --check FILE     run every case of a reference manifest\n"
+    "  --json           print JSON\n";
+
+enum { WEIGHTS_BYTES_MAX = 1 << 20 };
+
+struct request {
+    struct agg_rule rule;
+    struct npy in;
+    const char *out;
+    unsigned threads;
+    bool explain;
+    bool json;
+    bool truncate; /* --rule trunc-weights: the weights themselves are the result */
+};
+
+static void free_request(struct request *q)
+{
+    agg_rule_free(&q->rule);
+    npy_close(&q->in);
+}
+
+/* Sets a parameter from a vector in a .npy file. */
+static struct result set_from_npy(struct agg_rule *rule, const char *name, const char *path,
+                                  struct why *why)
+{
+    struct npy file;
+    TRY(npy_open(path, &file, why));
+    size_t count = file.rows * file.columns;
+    struct result r = DONE;
+    if (file.f64) {
+        r = agg_rule_set_numbers(rule, name, count, file.f64, why);
+    } else {
+        CLEANUP(free_pointer) double *wide = calloc(count + 1, sizeof *wide);
+        for (size_t i = 0; wide && i < count; i++)
+            wide[i] = (double)file.f32[i];
+        r = wide ? agg_rule_set_numbers(rule, name, count, wide, why)
+                 : failed(why, RESULT_SYSTEM, "no memory for %zu numbers", count);
+    }
+    npy_close(&file);
+    return r;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text);
+    size_t tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static struct result set_weights(struct agg_rule *rule, const char *path, struct why *why)
+{
+    if (ends_with(path, ".npy"))
+        return set_from_npy(rule, "w", path, why);
+    CLEANUP(free_pointer) char *text = NULL;
+    TRY(fs_read(path, WEIGHTS_BYTES_MAX, &text, NULL, why));
+    for (char *c = text; *c; c++)
+        if (*c == '\n' || *c == '\r' || *c == '\t')
+            *c = ',';
+    return agg_rule_set(rule, "w", text, why);
+}
+
+static struct result set_params(struct agg_rule *rule, int *argc, char **argv, struct why *why)
+{
+    for (;;) {
+        const char *pair = cli_take_option(argc, argv, "--param");
+        if (!pair)
+            return DONE;
+        char name[32];
+        size_t length = strcspn(pair, "=");
+        if (pair[length] != '=' || length == 0 || length >= sizeof name)
+            return failed(why, RESULT_INPUT, "--param takes NAME=VALUE, not '%.40s'", pair);
+        memcpy(name, pair, length);
+        name[length] = '\0';
+        const char *value = pair + length + 1;
+        if (value[0] == '@')
+            TRY(set_from_npy(rule, name, value + 1, why));
+        else
+            TRY(agg_rule_set(rule, name, value, why));
+    }
+}
+
+/* Rejects rows that are not finite, says so, and lists the rows that stay. */
+static struct result reject_rows(struct request *q, size_t *row_of, size_t *n, struct why *why)
+{
+    bool rejected[AGG_ROWS_MAX] = {false};
+    size_t d = q->in.columns;
+    *n = 0;
+    if (q->in.rows > AGG_ROWS_MAX)
+        return failed(why, RESULT_REFUSED, "at most %d rows, not %zu", AGG_ROWS_MAX, q->in.rows);
+    for (size_t i = 0; i < q->in.rows; i++) {
+        size_t bad = q->in.f32 ? finite_first_bad_f32(d, q->in.f32 + i * d)
+                               : finite_first_bad_f64(d, q->in.f64 + i * d);
+        rejected[i] = bad < d;
+        if (rejected[i])
+            fprintf(stderr, "consilium: row %zu rejected: coordinate %zu is not finite\n", i, bad);
+        else
+            row_of[(*n)++] = i;
+    }
+    return agg_rule_reject_rows(&q->rule, q->in.rows, rejected, why);
+}
+
+static struct result run_f32(const struct request *q, size_t n, const size_t *row_of, void *out,
+                             struct agg_explain *explain, struct why *why)
+{
+    const float *rows[AGG_ROWS_MAX];
+    for (size_t i = 0; i < n; i++)
+        rows[i] = q->in.f32 + row_of[i] * q->in.columns;
+    struct agg_source source = {.n = n, .d = q->in.columns, .rows = rows};
+    return agg_run(&q->rule, &source, q->threads, out, explain, why);
+}
+
+static struct result run_f64(const struct request *q, size_t n, const size_t *row_of, void *out,
+                             struct agg_explain *explain, struct why *why)
+{
+    const double *rows[AGG_ROWS_MAX];
+    for (size_t i = 0; i < n; i++)
+        rows[i] = q->in.f64 + row_of[i] * q->in.columns;
+    return agg_run_f64(&q->rule, n, q->in.columns, rows, out, explain, why);
+}
+
+static void print_done(const struct request *q, size_t n, size_t out_rows)
+{
+    char name[AGG_NAME_BYTES];
+    agg_rule_name(&q->rule, name, sizeof name);
+    if (!q->json)
+        printf("%s: n = %zu, f = %zu, d = %zu, %s: wrote %zu x %zu to %s\n", name, n,
+               q->rule.params.f, q->in.columns, q->in.f32 ? "float32" : "float64", out_rows,
+               q->in.columns, q->out);
+    else if (!q->explain)
+        printf("{\"rule\": \"%s\", \"n\": %zu, \"f\": %zu, \"d\": %zu, \"rows\": %zu}\n", name, n,
+               q->rule.params.f, q->in.columns, out_rows);
+}
+
+static struct result run(struct request *q, struct why *why)
+{
+    size_t row_of[AGG_ROWS_MAX];
+    size_t n = 0;
+    size_t d = q->in.columns;
+    TRY(reject_rows(q, row_of, &n, why));
+    TRY(agg_rule_check(&q->rule, n, d, why));
+    size_t out_rows = agg_rule_output_rows(&q->rule, n);
+    size_t element = q->in.f32 ? sizeof(float) : sizeof(double);
+    CLEANUP(free_pointer) void *out = calloc(out_rows * d + 1, element);
+    if (!out)
+        return failed(why, RESULT_SYSTEM, "no memory for the result");
+    struct agg_explain explain;
+    memset(&explain, 0, sizeof explain);
+    struct agg_explain *wanted = q->explain ? &explain : NULL;
+    TRY(q->in.f32 ? run_f32(q, n, row_of, out, wanted, why)
+                  : run_f64(q, n, row_of, out, wanted, why));
+    int last = q->rule.stage[q->rule.stages - 1];
+    int dimensions = AGG_RULES[last].role == AGG_ROLE_PRE ? 2 : 1;
+    struct result r = npy_write(q->out, dimensions, out_rows, d, element, out, why);
+    if (ok(r)) {
+        print_done(q, n, out_rows);
+        if (q->explain)
+            aggregate_print_explain(&explain, row_of, q->json);
+    }
+    agg_explain_free(&explain);
+    return r;
+}
+
+static struct result write_truncated(const struct request *q, struct why *why)
+{
+    const struct agg_params *p = &q->rule.params;
+    double out[AGG_ROWS_MAX];
+    if (!p->w || !(p->alpha > 0.0))
+        return failed(why, RESULT_INPUT, "trunc-weights needs --weights, --f and --param alpha=A");
+    agg_truncate_weights(p->w_length, p->w, p->f, p->alpha, out);
+    return npy_write(q->out, 1, 1, p->w_length, sizeof *out, out, why);
+}
+
+static struct result read_request(struct request *q, int *argc, char **argv, struct why *why)
+{
+    const char *name = cli_take_option(argc, argv, "--rule");
+    const char *f = cli_take_option(argc, argv, "--f");
+    const char *weights = cli_take_option(argc, argv, "--weights");
+    const char *in = cli_take_option(argc, argv, "--in");
+    const char *threads = cli_take_option(argc, argv, "--threads");
+    q->out = cli_take_option(argc, argv, "--out");
+    q->explain = cli_take_flag(argc, argv, "--explain");
+    if (!name || !q->out)
+        return failed(why, RESULT_INPUT, "--rule, --in and --out are needed; --help explains");
+    q->truncate = strcmp(name, "trunc-weights") == 0 || strcmp(name, "trunc_weights") == 0;
+    TRY(agg_rule_parse(q->truncate ? "mean" : name, &q->rule, why));
+    if (f)
+        TRY(agg_rule_set(&q->rule, "f", f, why));
+    if (weights)
+        TRY(set_weights(&q->rule, weights, why));
+    TRY(set_params(&q->rule, argc, argv, why));
+    q->threads = threads ? (unsigned)strtoul(threads, NULL, 10) : 0;
+    if (q->threads > AGG_THREADS_MAX)
+        return failed(why, RESULT_INPUT, "at most %d threads", AGG_THREADS_MAX);
+    if (*argc > 1)
+        return failed(why, RESULT_INPUT, "'%.60s' is not an option; --help lists them", argv[1]);
+    if (q->truncate)
+        return DONE;
+    if (!in)
+        return failed(why, RESULT_INPUT, "--in is needed; --help explains");
+    TRY(npy_open(in, &q->in, why));
+    if (q->in.columns == 0 || q->in.rows == 0)
+        return failed(why, RESULT_INPUT, "%s is empty", in);
+    return DONE;
+}
+
+int cmd_aggregate(int argc, char **argv)
+{
+    if (cli_take_flag(&argc, argv, "--help") || argc < 2) {
+        fputs(HELP, argc < 2 ? stderr : stdout);
+        return argc < 2 ? CLI_USAGE : CLI_OK;
+    }
+    bool json = cli_take_flag(&argc, argv, "--json");
+    if (cli_take_flag(&argc, argv, "--list"))
+        return argc > 1 ? cli_usage("--list takes no argument '%s'", argv[1])
+                        : aggregate_list(json);
+    const char *manifest = cli_take_option(&argc, argv, "--check");
+    if (manifest)
+        return argc > 1 ? cli_usage("--check takes no argument '%s'", argv[1])
+                        : aggregate_check(manifest, json);
+    struct request q;
+    memset(&q, 0, sizeof q);
+    q.json = json;
+    struct why why = {""};
+    struct result r = read_request(&q, &argc, argv, &why);
+    if (ok(r))
+        r = q.truncate ? write_truncated(&q, &why) : run(&q, &why);
+    free_request(&q);
+    return ok(r) ? CLI_OK : cli_fail(r, &why);
+}
