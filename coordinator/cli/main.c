@@ -13,6 +13,8 @@ int cmd_version(int argc, char **argv)
 }
 
 static const struct cli_entry COMMANDS[] = {
+    {"init", cmd_init, "make a consortium: authority, coordinator, broker, operator"},
+    {"site", cmd_site, "enrol, approve, revoke and list members"},
     {"privacy", cmd_privacy, "what a release costs: epsilon, delta, noise, audit bounds"},
     {"plan", cmd_plan, "check a plan and print what it will cost"},
     {"stats", cmd_stats, "compute one statistic, or check reference cases"},
