@@ -19,7 +19,8 @@ struct capture {
     unsigned line;
 };
 
-static void capture_log(cyaml_log_t level, void *context, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void capture_log(cyaml_log_t level, void *context,
+                                                              const char *format, va_list args)
 {
     struct capture *capture = context;
     char text[LOG_BYTES];

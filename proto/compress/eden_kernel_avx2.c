@@ -75,14 +75,22 @@ INLINE void pass4(float *x, int stride, const unsigned char *after)
         }
 }
 
+/* Fetches part 0..127 of the block that comes next. */
+INLINE void fetch(const float *next, int part)
+{
+    if (next) {
+        _mm_prefetch((const char *)(next + 32 * part), _MM_HINT_T0);
+        _mm_prefetch((const char *)(next + 32 * part + 16), _MM_HINT_T0);
+    }
+}
+
 /* The low stages, 1 to 32 then 64 and 128; signs flipped before or after, or not (NULL). */
 INLINE void low_stages(float *x, const unsigned char *before, const unsigned char *after,
                        const float *next, int part)
 {
     __m256 v[8];
     for (int first = 0; first < VECTORS; first += 8) {
-        if (next)
-            _mm_prefetch((const char *)(next + 16 * (part + first / 8)), _MM_HINT_T0);
+        fetch(next, part + first / 8);
 #define LOAD(i)                                                                                    \
     v[i] = inner_stages(flip(_mm256_load_ps(x + WIDTH * (first + i)), before, first + i));
         EACH8(LOAD)
