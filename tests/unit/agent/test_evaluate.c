@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures of the holdout: against the statistics themselves, by class and subgroup, suppressed
+ * where small, and with a reason where there are none. */
+#include "agent/vault/evaluate.h"
+#include "agent/vault/evaluate_figures.h"
+#include "linalg/blas.h"
+#include "linalg/stats/auroc.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct plan_level no_yes[] = {{"0"}, {"1"}};
+static struct plan_level three[] = {{"0"}, {"1"}, {"2"}};
+static struct plan_level sites[] = {{"u"}, {"v"}, {"w"}};
+static struct plan_feature features[] = {
+    {.name = "a", .type = FEATURE_NUMBER, .low = -9, .high = 9, .centre = 0, .spread = 1}};
+static struct plan_subgroup subgroups[] = {{.column = "g", .levels = sites, .levels_count = 3}};
+
+static struct plan small_plan(void)
+{
+    return (struct plan){
+        .patient_id = "id",
+        .label = {.column = "y", .type = LABEL_BINARY, .levels = no_yes, .levels_count = 2},
+        .features = features,
+        .features_count = 1,
+        .subgroups = subgroups,
+        .subgroups_count = 1,
+        .model = {.kind = MODEL_LOGISTIC},
+        .validation = {.holdout = 0.5, .threshold = 0.5, .min_cell = 11},
+    };
+}
+
+/* 600 patients; group w has every 40th patient, the others u and v. */
+static void load(struct dataset *d, const struct plan *plan, int classes)
+{
+    static const unsigned char key[DATASET_KEY_BYTES] = {5};
+    struct why why;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fprintf(file, "id,a,y,g\n");
+    for (int i = 0; i < 600; i++) {
+        double a = (double)((i * 37) % 601) / 150.0 - 2.0;
+        int y = (int)fmin(classes - 1.0, fmax(0.0, floor(a + 0.2 * (i % 7) + 0.4)));
+        fprintf(file, "p%d,%.6f,%d,%c\n", i, a, y, i % 40 == 0 ? 'w' : i % 3 ? 'u' : 'v');
+    }
+    rewind(file);
+    if (!ok(dataset_load(d, plan, NULL, "a.csv", file, key, &why)))
+        fail_msg("%s", why.text);
+    fclose(file);
+}
+
+static struct evaluator *make(const struct plan *plan, const struct dataset *d)
+{
+    struct evaluator *e;
+    struct why why;
+    if (!ok(evaluator_create(&e, plan, d, &why)))
+        fail_msg("%s", why.text);
+    return e;
+}
+
+static void evaluate(struct evaluator *e, const double *parameters, struct evaluation_model *out)
+{
+    struct why why;
+    memset(out, 0, sizeof *out);
+    if (!ok(evaluator_run(e, "global", parameters, out, &why)))
+        fail_msg("%s", why.text);
+}
+
+static void figures_are_those_of_the_holdout(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    struct auroc auroc;
+    load(&d, &plan, 2);
+    struct evaluator *e = make(&plan, &d);
+    const double w[] = {1.3, -0.4};
+    evaluate(e, w, &out);
+    auroc_delong(d.holdout.rows, d.holdout.y, d.holdout.x, NULL, &auroc);
+    const struct evaluation_figures *all = &out.groups[0];
+    assert_int_equal(out.groups_count, 4);
+    assert_int_equal(all->status, EVALUATION_OK);
+    assert_string_equal(all->group, "");
+    assert_true(fabs(all->auroc - auroc.auc) < 1e-12);
+    assert_true(fabs(all->auroc_variance - auroc.var) < 1e-12);
+    assert_true(all->auroc_low < all->auroc && all->auroc < all->auroc_high);
+    assert_true(all->positives == auroc.n_pos && all->negatives == auroc.n_neg);
+    double loss = 0.0, brier = 0.0, right = 0.0, n = (double)d.holdout.rows, counted = 0.0;
+    for (size_t r = 0; r < d.holdout.rows; r++) {
+        double p = 1.0 / (1.0 + exp(-1.3 * d.holdout.x[r] + 0.4)), y = d.holdout.y[r];
+        loss -= log(y == 1.0 ? p : 1.0 - p);
+        brier += (p - y) * (p - y);
+        right += (p >= 0.5) == (y == 1.0);
+    }
+    assert_true(fabs(all->loss - loss / n) < 1e-12 && fabs(all->brier - brier / n) < 1e-12);
+    assert_true(fabs(all->accuracy - right / n) < 1e-12);
+    assert_true(isfinite(all->calibration_slope) && isfinite(all->calibration_intercept));
+    assert_int_equal(out.bins_count, EVALUATE_BINS);
+    for (size_t b = 0; b < EVALUATE_BINS; b++)
+        counted += out.positives[b] + out.negatives[b];
+    assert_true(counted == n);
+    assert_true(isnan(out.difference));
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+static void small_groups_are_suppressed(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    load(&d, &plan, 2);
+    struct evaluator *e = make(&plan, &d);
+    const double w[] = {1.0, 0.0};
+    evaluate(e, w, &out);
+    /* w is small; alone it could be had by difference, so the smaller of u and v goes too */
+    assert_string_equal(out.groups[3].group, "g=w");
+    assert_int_equal(out.groups[1].status, EVALUATION_OK);
+    for (size_t g = 2; g < 4; g++) {
+        assert_int_equal(out.groups[g].status, EVALUATION_BELOW_MINIMUM_CELL);
+        assert_int_equal(out.groups[g].positives + out.groups[g].negatives, 0);
+        assert_true(isnan(out.groups[g].auroc) && isnan(out.groups[g].brier));
+    }
+    free(out.groups);
+    evaluator_free(e);
+    plan.validation.min_cell = 1000;
+    e = make(&plan, &d);
+    evaluate(e, w, &out);
+    assert_int_equal(out.groups[0].status, EVALUATION_BELOW_MINIMUM_CELL);
+    assert_int_equal(out.groups[0].positives, 0);
+    assert_int_equal(out.bins_count, 0);
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+static void suppression_rules(void **state)
+{
+    (void)state;
+    struct evaluation_figures f[4];
+    memset(f, 0, sizeof f);
+    for (size_t g = 0; g < 4; g++)
+        f[g].status = EVALUATION_OK;
+    /* nothing hidden: nothing more to hide */
+    const size_t rows[] = {40, 50, 30, 60};
+    figures_suppress(f, rows, 4, 0, 11);
+    for (size_t g = 0; g < 4; g++)
+        assert_int_equal(f[g].status, EVALUATION_OK);
+    /* five rows in no level: told by difference unless a level hides with them */
+    figures_suppress(f, rows, 4, 5, 11);
+    assert_int_equal(f[2].status, EVALUATION_BELOW_MINIMUM_CELL);
+    assert_int_equal(f[0].status, EVALUATION_OK);
+    /* two hidden levels of three rows each are too few together */
+    const size_t few[] = {3, 3, 30, 60};
+    for (size_t g = 0; g < 4; g++)
+        f[g].status = g < 2 ? EVALUATION_BELOW_MINIMUM_CELL : EVALUATION_OK;
+    figures_suppress(f, few, 4, 0, 11);
+    assert_int_equal(f[2].status, EVALUATION_BELOW_MINIMUM_CELL);
+    assert_int_equal(f[3].status, EVALUATION_OK);
+}
+
+static void reasons_stand_for_figures(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    load(&d, &plan, 2);
+    struct evaluator *e = make(&plan, &d);
+    const double constant[] = {0.0, 0.3}, broken[] = {(double)NAN, 0.0}, good[] = {1.0, 0.0};
+    evaluate(e, constant, &out);
+    assert_int_equal(out.groups[0].status, EVALUATION_DEGENERATE_SCORES);
+    free(out.groups);
+    evaluate(e, broken, &out);
+    assert_int_equal(out.groups[0].status, EVALUATION_INVALID_INPUT);
+    free(out.groups);
+    /* the first model had no figures, so there is nothing to compare to */
+    evaluate(e, good, &out);
+    assert_int_equal(out.groups[0].status, EVALUATION_OK);
+    assert_true(isnan(out.difference));
+    free(out.groups);
+    evaluator_free(e);
+    struct evaluation_figures f;
+    const double ones[] = {1, 1, 1}, p[] = {0.1, 0.2, 0.3};
+    memset(&f, 0, sizeof f);
+    figures_binary(&f, 3, ones, p, 0.5, 1);
+    assert_int_equal(f.status, EVALUATION_SINGLE_CLASS);
+    figures_binary(&f, 0, ones, p, 0.5, 1);
+    assert_int_equal(f.status, EVALUATION_NO_LABELS);
+    dataset_free(&d);
+}
+
+static void later_models_are_compared(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model first, second;
+    load(&d, &plan, 2);
+    struct evaluator *e = make(&plan, &d);
+    const double up[] = {1.0, 0.0}, down[] = {-1.0, 0.0};
+    evaluate(e, up, &first);
+    evaluate(e, down, &second);
+    assert_true(fabs(second.difference - (second.groups[0].auroc - first.groups[0].auroc)) < 1e-12);
+    assert_true(second.difference < 0.0 && second.difference_variance >= 0.0);
+    free(first.groups);
+    free(second.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+static void classes_are_judged_one_by_one(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    plan.label.type = LABEL_CLASS;
+    plan.label.levels = three;
+    plan.label.levels_count = 3;
+    plan.model.kind = MODEL_SOFTMAX;
+    load(&d, &plan, 3);
+    struct evaluator *e = make(&plan, &d);
+    const double w[] = {-2.0, 0.0, 2.0, 0.0, 0.5, -0.5};
+    evaluate(e, w, &out);
+    assert_int_equal(out.groups_count, 7);
+    assert_string_equal(out.groups[3].group, "y=2");
+    for (size_t g = 0; g < 4; g++) {
+        assert_int_equal(out.groups[g].status, EVALUATION_OK);
+        assert_true(out.groups[g].auroc > 0.3);
+    }
+    assert_true(out.groups[0].positives == out.groups[2].positives + out.groups[3].positives);
+    assert_true(out.groups[0].accuracy > 0.4 && isfinite(out.groups[0].loss));
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+static void real_labels_have_a_loss(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    plan.label = (struct plan_label){
+        .column = "y", .type = LABEL_REAL, .low = -9, .high = 9, .centre = 0, .spread = 1};
+    plan.model.kind = MODEL_LINEAR;
+    load(&d, &plan, 2);
+    struct evaluator *e = make(&plan, &d);
+    const double w[] = {0.0, 0.0};
+    evaluate(e, w, &out);
+    double expected = 0.0;
+    for (size_t r = 0; r < d.holdout.rows; r++)
+        expected += 0.5 * d.holdout.y[r] * d.holdout.y[r] / (double)d.holdout.rows;
+    assert_int_equal(out.groups[0].status, EVALUATION_OK);
+    assert_true(fabs(out.groups[0].loss - expected) < 1e-12);
+    assert_true(isnan(out.groups[0].auroc));
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+int main(void)
+{
+    blas_use_one_thread();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_are_those_of_the_holdout),
+        cmocka_unit_test(small_groups_are_suppressed),
+        cmocka_unit_test(suppression_rules),
+        cmocka_unit_test(reasons_stand_for_figures),
+        cmocka_unit_test(later_models_are_compared),
+        cmocka_unit_test(classes_are_judged_one_by_one),
+        cmocka_unit_test(real_labels_have_a_loss),
+    };
+    return cmocka_run_group_tests_name("evaluate", tests, NULL, NULL);
+}
