@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIGIT_BITS = 11, DIGITS = 6, BUCKETS = 1 << DIGIT_BITS, SMALL = 256 };
+enum { DIGIT_BITS = 11, DIGITS = 6, BUCKETS = 1 << DIGIT_BITS, SMALL = 512 };
 
 uint64_t rank_key(double value)
 {
@@ -27,7 +27,7 @@ double rank_value(uint64_t key)
 
 static void sort_small(size_t n, struct rank_item *a)
 {
-    static const size_t GAPS[] = {132, 57, 23, 10, 4, 1};
+    static const size_t GAPS[] = {301, 132, 57, 23, 10, 4, 1};
     for (size_t g = 0; g < sizeof GAPS / sizeof *GAPS; g++) {
         size_t gap = GAPS[g];
         for (size_t i = gap; i < n; i++) {

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Monitoring rules. "AUROC fell by more than 5 %" alone fires in a quarter of all looks at 200
+ * patients when nothing has changed; with the bound beside it, at the stated alpha over all looks
+ * together. */
+#include "coordinator/validate/monitor.h"
+
+#include "linalg/special.h"
+#include "linalg/stats/sequential.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const int64_t DAY_MS = INT64_C(24) * 3600 * 1000;
+
+const char *monitor_severity_name(enum monitor_severity severity)
+{
+    static const char *const NAMES[] = {"fine", "investigate", "suspend"};
+    return NAMES[severity];
+}
+
+struct monitor_policy monitor_policy_default(void)
+{
+    return (struct monitor_policy){
+        .auroc_drop_investigate = 0.05,
+        .auroc_drop_suspend = 0.10,
+        .ece_max = 0.15,
+        .accuracy_gap_max = 0.15,
+        .kl_max = 0.3,
+        .alpha = 0.025,
+        .looks = 12,
+        .investigate_ms = 14 * DAY_MS,
+        .suspend_ms = 2 * DAY_MS,
+    };
+}
+
+struct result monitor_bounds(const struct monitor_policy *policy, double *bounds, struct why *why)
+{
+    if (policy->looks == 0 || policy->looks > MONITOR_LOOKS_MAX)
+        return failed(why, RESULT_INPUT, "monitoring plans 1 to %d looks", MONITOR_LOOKS_MAX);
+    double times[MONITOR_LOOKS_MAX];
+    for (unsigned k = 0; k < policy->looks; k++)
+        times[k] = (double)(k + 1) / (double)policy->looks;
+    switch (sequential_bounds(policy->looks, times, policy->alpha, SPEND_OBF, 1.0, 0.0, bounds)) {
+    case STAT_OK:
+        return DONE;
+    case STAT_NO_MEMORY:
+        return failed(why, RESULT_SYSTEM, "no memory for %u bounds", policy->looks);
+    default:
+        return failed(why, RESULT_INPUT, "monitoring alpha must lie between 0 and 1");
+    }
+}
+
+static void say(struct monitor_finding *f, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(struct monitor_finding *f, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->words, sizeof f->words, format, args);
+    va_end(args);
+}
+
+/* Opens a finding; known is whether every number it needs is there. */
+static void begin(struct monitor_finding *f, const char *rule, double value, double threshold,
+                  double z, double bound)
+{
+    *f = (struct monitor_finding){
+        .rule = rule,
+        .known = isfinite(value) && !isnan(z),
+        .value = value,
+        .threshold = threshold,
+        .z = z,
+        .bound = bound,
+    };
+    if (!f->known)
+        say(f, "not reported");
+}
+
+static void judge_auroc(const struct monitor_policy *p, const struct monitor_look *l, double bound,
+                        struct monitor_finding *f)
+{
+    double drop = 1.0 - l->auroc_now / l->auroc_base;
+    double z = (l->auroc_base - l->auroc_now) / sqrt(l->var_base + l->var_now);
+    begin(f, "auroc", drop, p->auroc_drop_investigate, z, bound);
+    if (!f->known)
+        return;
+    if (z > bound && drop > p->auroc_drop_suspend) {
+        f->severity = MONITOR_SUSPEND;
+        f->threshold = p->auroc_drop_suspend;
+    } else if (z > bound && drop > p->auroc_drop_investigate) {
+        f->severity = MONITOR_INVESTIGATE;
+    }
+    say(f,
+        "AUROC %.3f against %.3f at the start: down %.1f %%, z %.2f against the bound %.2f of "
+        "this look",
+        l->auroc_now, l->auroc_base, 100.0 * drop, z, bound);
+}
+
+static void judge_calibration(const struct monitor_policy *p, const struct monitor_look *l,
+                              double bound, struct monitor_finding *f)
+{
+    begin(f, "calibration", l->ece, p->ece_max, fabs(l->spiegelhalter_z), bound);
+    if (!f->known)
+        return;
+    if (l->ece > p->ece_max && f->z > bound)
+        f->severity = MONITOR_INVESTIGATE;
+    say(f,
+        "ECE %.3f (%.3f expected if calibrated, limit %.3f), Spiegelhalter |z| %.2f against %.2f",
+        l->ece, l->ece_null, p->ece_max, f->z, bound);
+}
+
+static void judge_fairness(const struct monitor_policy *p, const struct monitor_look *l,
+                           double bound, struct monitor_finding *f)
+{
+    begin(f, "fairness", l->accuracy_gap, p->accuracy_gap_max, l->accuracy_gap / l->accuracy_gap_se,
+          bound);
+    if (!f->known)
+        return;
+    if (l->accuracy_gap > p->accuracy_gap_max && f->z > bound)
+        f->severity = MONITOR_INVESTIGATE;
+    say(f, "largest accuracy gap between groups %.3f (limit %.3f), z %.2f against %.2f",
+        l->accuracy_gap, p->accuracy_gap_max, f->z, bound);
+}
+
+static void judge_drift(const struct monitor_policy *p, const struct monitor_look *l, double bound,
+                        struct monitor_finding *f)
+{
+    begin(f, "drift", l->kl, p->kl_max, normal_isf(l->kl_p), bound);
+    if (!f->known)
+        return;
+    if (l->kl > p->kl_max && f->z > bound)
+        f->severity = MONITOR_INVESTIGATE;
+    say(f, "largest divergence from the reference %.3f nats (limit %.3f), p %.2g", l->kl, p->kl_max,
+        l->kl_p);
+}
+
+static void judge_eprocess(const struct monitor_policy *p, const struct monitor_look *l,
+                           struct monitor_finding *f)
+{
+    double bound = -log(p->alpha);
+    begin(f, "e-process", l->log_e, bound, l->log_e, bound);
+    if (!f->known)
+        return;
+    if (l->log_e >= bound)
+        f->severity = MONITOR_INVESTIGATE;
+    say(f, "log e-value against the promised accuracy %.2f, alarm at %.2f, valid at any look",
+        l->log_e, bound);
+}
+
+enum monitor_severity monitor_judge(const struct monitor_policy *policy, const double *bounds,
+                                    const struct monitor_look *look,
+                                    struct monitor_finding *findings)
+{
+    unsigned at = look->look < 1 ? 1 : look->look;
+    double bound = bounds[(at < policy->looks ? at : policy->looks) - 1];
+    judge_auroc(policy, look, bound, &findings[0]);
+    judge_calibration(policy, look, bound, &findings[1]);
+    judge_fairness(policy, look, bound, &findings[2]);
+    judge_drift(policy, look, bound, &findings[3]);
+    judge_eprocess(policy, look, &findings[4]);
+    enum monitor_severity worst = MONITOR_FINE;
+    for (int k = 0; k < MONITOR_RULES; k++) {
+        struct monitor_finding *f = &findings[k];
+        if (f->severity == MONITOR_INVESTIGATE)
+            f->deadline_ms = look->now_ms + policy->investigate_ms;
+        if (f->severity == MONITOR_SUSPEND)
+            f->deadline_ms = look->now_ms + policy->suspend_ms;
+        worst = f->severity > worst ? f->severity : worst;
+    }
+    return worst;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Monitoring of a model in use: each rule pairs a threshold on the point estimate with a bound, so
+ * that chance alone neither alarms nor suspends; alpha is spent over the planned looks. Pure. */
+#ifndef CONSILIUM_COORDINATOR_VALIDATE_MONITOR_H
+#define CONSILIUM_COORDINATOR_VALIDATE_MONITOR_H
+
+#include "proto/base/result.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MONITOR_LOOKS_MAX = 200, MONITOR_RULES = 5, MONITOR_WORDS = 256 };
+
+enum monitor_severity { MONITOR_FINE, MONITOR_INVESTIGATE, MONITOR_SUSPEND };
+
+/* "fine", "investigate", "suspend". */
+const char *monitor_severity_name(enum monitor_severity severity);
+
+struct monitor_policy {
+    double auroc_drop_investigate; /* share of the baseline AUROC: .05 */
+    double auroc_drop_suspend;     /* .10 */
+    double ece_max;                /* .15 */
+    double accuracy_gap_max;       /* largest gap between subgroups: .15 */
+    double kl_max;                 /* nats: .3 */
+    double alpha;                  /* one-sided, over all looks: .025 */
+    unsigned looks;                /* planned in the period: 12 */
+    int64_t investigate_ms;        /* deadline to look into it: 14 days */
+    int64_t suspend_ms;            /* deadline to answer a suspension: 2 days */
+};
+
+struct monitor_policy monitor_policy_default(void);
+
+/* Bounds on z at each planned look (O'Brien-Fleming type spending): bounds[policy->looks]. Compute
+ * once per period. */
+struct result monitor_bounds(const struct monitor_policy *policy, double *bounds,
+                             struct why *why) MUST_CHECK;
+
+/* One look at one site or pooled; NaN where something was not reported. */
+struct monitor_look {
+    unsigned look; /* from 1 */
+    int64_t now_ms;
+    double auroc_base, var_base, auroc_now, var_now;
+    double ece, ece_null, spiegelhalter_z;
+    double accuracy_gap, accuracy_gap_se;
+    double kl, kl_p;
+    double log_e; /* e-process against the accuracy promised; alarm at log(1/alpha) */
+};
+
+struct monitor_finding {
+    const char *rule;
+    enum monitor_severity severity;
+    bool known; /* false: not reported, so neither fine nor alarming */
+    double value, threshold;
+    double z, bound;
+    int64_t deadline_ms; /* 0 when fine */
+    char words[MONITOR_WORDS];
+};
+
+/* Judges one look with the bound of that look; the worst severity is returned. findings has
+ * MONITOR_RULES entries: auroc, calibration, fairness, drift, e-process. A look past the plan uses
+ * the last bound. */
+enum monitor_severity monitor_judge(const struct monitor_policy *policy, const double *bounds,
+                                    const struct monitor_look *look,
+                                    struct monitor_finding *findings);
+
+#endif

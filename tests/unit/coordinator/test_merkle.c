@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Merkle proofs: every proof of small trees verifies, and no altered one does; signed documents
+ * likewise. */
+#include "coordinator/validate/dsse.h"
+#include "coordinator/validate/merkle.h"
+#include "coordinator/validate/passport.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LEAVES = 70 };
+
+static void make_leaves(struct merkle_hash *leaves)
+{
+    for (unsigned char i = 0; i < LEAVES; i++)
+        leaves[i] = merkle_leaf(&i, 1);
+}
+
+/* The recursive definition of RFC 6962, straight. */
+static struct merkle_hash plain_root(size_t n, const struct merkle_hash *leaves)
+{
+    if (n == 1)
+        return leaves[0];
+    size_t k = 1;
+    while (2 * k < n)
+        k *= 2;
+    struct merkle_hash left = plain_root(k, leaves);
+    struct merkle_hash right = plain_root(n - k, leaves + k);
+    return merkle_node(&left, &right);
+}
+
+static void every_inclusion_verifies(void **state)
+{
+    (void)state;
+    struct merkle_hash leaves[LEAVES];
+    make_leaves(leaves);
+    for (size_t n = 1; n <= LEAVES; n++) {
+        struct merkle_hash root = merkle_root(n, leaves);
+        struct merkle_hash plain = plain_root(n, leaves);
+        assert_memory_equal(&root, &plain, sizeof root);
+        for (size_t i = 0; i < n; i++) {
+            struct merkle_proof proof;
+            assert_true(merkle_inclusion(n, leaves, i, &proof));
+            assert_true(merkle_verify_inclusion(&leaves[i], i, n, &proof, &root));
+            assert_false(merkle_verify_inclusion(&leaves[(i + 1) % LEAVES], i, n, &proof, &root));
+            if (n > 1)
+                assert_false(merkle_verify_inclusion(&leaves[i], (i + 1) % n, n, &proof, &root));
+            for (size_t k = 0; k < proof.count; k++) {
+                struct merkle_proof bad = proof;
+                bad.hash[k].bytes[7] ^= 1;
+                assert_false(merkle_verify_inclusion(&leaves[i], i, n, &bad, &root));
+            }
+            struct merkle_proof longer = proof;
+            longer.hash[longer.count++] = root;
+            assert_false(merkle_verify_inclusion(&leaves[i], i, n, &longer, &root));
+        }
+    }
+    struct merkle_proof proof;
+    assert_false(merkle_inclusion(3, leaves, 3, &proof));
+    assert_false(merkle_inclusion(0, leaves, 0, &proof));
+}
+
+static void every_consistency_verifies(void **state)
+{
+    (void)state;
+    struct merkle_hash leaves[LEAVES];
+    make_leaves(leaves);
+    for (size_t n = 1; n <= LEAVES; n++) {
+        struct merkle_hash new_root = merkle_root(n, leaves);
+        for (size_t m = 1; m <= n; m++) {
+            struct merkle_hash old_root = merkle_root(m, leaves);
+            struct merkle_proof proof;
+            assert_true(merkle_consistency(n, leaves, m, &proof));
+            assert_true(merkle_verify_consistency(m, n, &old_root, &new_root, &proof));
+            struct merkle_hash other = old_root;
+            other.bytes[0] ^= 1;
+            assert_false(merkle_verify_consistency(m, n, &other, &new_root, &proof));
+            assert_false(merkle_verify_consistency(m, n, &old_root, &other, &proof));
+            for (size_t k = 0; k < proof.count; k++) {
+                struct merkle_proof bad = proof;
+                bad.hash[k].bytes[31] ^= 128;
+                assert_false(merkle_verify_consistency(m, n, &old_root, &new_root, &bad));
+            }
+        }
+    }
+    struct merkle_proof proof;
+    assert_false(merkle_consistency(3, leaves, 0, &proof));
+    assert_false(merkle_consistency(3, leaves, 4, &proof));
+}
+
+struct keys {
+    unsigned char public_key[2][DSSE_PUBLIC_BYTES];
+    unsigned char secret[2][DSSE_SECRET_BYTES];
+};
+
+static void make_keys(struct keys *k)
+{
+    for (unsigned char i = 0; i < 2; i++) {
+        unsigned char seed[crypto_sign_SEEDBYTES] = {i};
+        crypto_sign_seed_keypair(k->public_key[i], k->secret[i], seed);
+    }
+}
+
+static void envelopes_open_only_when_signed(void **state)
+{
+    (void)state;
+    struct keys k;
+    struct why why;
+    char *envelope = NULL;
+    char *both = NULL;
+    char *payload = NULL;
+    size_t n;
+    bool by[2];
+    make_keys(&k);
+    const struct dsse_signer first = {"one", k.secret[0]};
+    const struct dsse_signer second = {"two", k.secret[1]};
+    const struct dsse_key known[] = {{"one", k.public_key[0]}, {"two", k.public_key[1]}};
+    const struct dsse_key twice[] = {{"one", k.public_key[0]}, {"alias", k.public_key[0]}};
+    assert_true(ok(dsse_seal("t/x", "hello", 5, 1, &first, &envelope, &why)));
+    size_t length = strlen(envelope);
+    assert_true(ok(dsse_open(envelope, length, "t/x", 2, known, 1, &payload, &n, by, &why)));
+    assert_int_equal(n, 5);
+    assert_string_equal(payload, "hello");
+    assert_true(by[0] && !by[1]);
+    free(payload);
+    assert_int_equal(dsse_open(envelope, length, "t/x", 2, known, 2, &payload, &n, NULL, &why).code,
+                     RESULT_REFUSED);
+    assert_int_equal(dsse_open(envelope, length, "t/x", 2, twice, 2, &payload, &n, NULL, &why).code,
+                     RESULT_REFUSED);
+    assert_int_equal(dsse_open(envelope, length, "t/y", 2, known, 1, &payload, &n, NULL, &why).code,
+                     RESULT_INPUT);
+    assert_true(ok(dsse_countersign(envelope, length, &second, &both, &why)));
+    assert_true(ok(dsse_open(both, strlen(both), "t/x", 2, known, 2, &payload, &n, by, &why)));
+    assert_true(by[0] && by[1]);
+    free(payload);
+    /* Any changed byte of the envelope is noticed, or makes no difference to what was signed. */
+    for (size_t i = 0; i < length; i++) {
+        char *broken = strdup(envelope);
+        broken[i] = broken[i] == 'A' ? 'B' : 'A';
+        if (ok(dsse_open(broken, length, "t/x", 2, known, 1, &payload, &n, NULL, &why))) {
+            assert_string_equal(payload, "hello");
+            free(payload);
+        }
+        free(broken);
+    }
+    assert_int_equal(dsse_open("{}", 2, "t/x", 2, known, 1, &payload, &n, NULL, &why).code,
+                     RESULT_INPUT);
+    assert_int_equal(dsse_seal("t/x", "", 0, 1, &first, &both, &why).code, RESULT_INPUT);
+    free(envelope);
+    free(both);
+}
+
+static void passport_round_trip(void **state)
+{
+    (void)state;
+    struct merkle_hash leaves[LEAVES];
+    struct merkle_proof proof;
+    struct why why;
+    make_leaves(leaves);
+    assert_true(merkle_inclusion(20, leaves, 13, &proof));
+    struct gate_policy policy = gate_policy_default();
+    struct gate_site sites[3];
+    struct gate_site_verdict verdicts[3];
+    const char *const ids[] = {"x", "y", "z"};
+    for (int i = 0; i < 3; i++)
+        sites[i] = (struct gate_site){.id = ids[i],
+                                      .status = "ok",
+                                      .n_pos = 100,
+                                      .n_neg = 400,
+                                      .auc = 0.86,
+                                      .var_auc = 0.0004,
+                                      .d = 0.01,
+                                      .var_d = 1e-5};
+    struct gate_record record;
+    struct gate_input in = {.policy = policy, .n_sites = 3, .sites = sites};
+    assert_true(ok(gate_decide(&in, &record, verdicts, &why)));
+    struct passport p = {
+        .model = {.id = "m", .version = "1.0", .weights_sha256 = "aa", .schema_sha256 = "bb"},
+        .training = {.cpu_seconds = NAN, .energy_kwh = NAN},
+        .privacy = {.delta = 1e-6, .epsilon_spent_max = 2.5},
+        .validation = {.policy = &policy,
+                       .record = &record,
+                       .sites = sites,
+                       .verdicts = verdicts,
+                       .transport = &record.random,
+                       .alpha_spent = -1},
+        .log = {.origin = "o",
+                .tree_size = 20,
+                .leaf_index = 13,
+                .leaf = leaves[13],
+                .root = merkle_root(20, leaves),
+                .inclusion = &proof},
+    };
+    char *text = NULL;
+    size_t n;
+    assert_true(ok(passport_text(&p, &text, &n, &why)));
+    assert_non_null(strstr(text, "\"decision\":\"PROMOTE\""));
+    assert_non_null(strstr(text, "\"n_pos_band\":\"100-499\""));
+    uint64_t size;
+    struct merkle_hash root;
+    assert_true(ok(passport_check(text, n, &size, &root, &why)));
+    assert_int_equal(size, 20);
+    assert_memory_equal(&root, &p.log.root, sizeof root);
+    char *index = strstr(text, "\"leaf_index\":13");
+    assert_non_null(index);
+    index[14] = '2';
+    assert_int_equal(passport_check(text, n, &size, &root, &why).code, RESULT_REFUSED);
+    free(text);
+    p.log.leaf_index = 12;
+    assert_int_equal(passport_text(&p, &text, &n, &why).code, RESULT_INPUT);
+    p.log.leaf_index = 13;
+    p.model.id = NULL;
+    assert_int_equal(passport_text(&p, &text, &n, &why).code, RESULT_INPUT);
+    assert_string_equal(passport_band(0), "0");
+    assert_string_equal(passport_band(10), "1-10");
+    assert_string_equal(passport_band(11), "11-49");
+    assert_string_equal(passport_band(INT64_MAX), "100000+");
+}
+
+int main(void)
+{
+    if (sodium_init() < 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_inclusion_verifies),
+        cmocka_unit_test(every_consistency_verifies),
+        cmocka_unit_test(envelopes_open_only_when_signed),
+        cmocka_unit_test(passport_round_trip),
+    };
+    return cmocka_run_group_tests_name("merkle", tests, NULL, NULL);
+}
