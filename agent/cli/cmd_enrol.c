@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consilium-agent enrol: a site makes its keys and request, and installs the operator's bundle. */
-#include "agent/cli/cmd_enrol.h"
+#include "agent/cli/commands.h"
 
 #include "proto/enrol_dialog.h"
 

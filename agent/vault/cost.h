@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a study costs a patient at this site, and whether the site's budget holds it. */
+#ifndef CONSILIUM_VAULT_COST_H
+#define CONSILIUM_VAULT_COST_H
+
+#include "agent/vault/ledger.h"
+#include "proto/policy.h"
+
+/* The cost of the whole plan: all training steps of all rounds, and the noised evaluations.
+ * declared_patients is the site's public constant. Zero everywhere for a plan without privacy.
+ * The noise multiplier is the plan's, or calibrated to its epsilon (takes about a second).
+ * Errors: RESULT_INPUT when the plan cannot be accounted for, RESULT_SYSTEM. */
+struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
+                           struct ledger_charge *ret_charge, struct why *why) MUST_CHECK;
+
+/* What the rounds trained so far cost of the whole charge, for those who watch: at most the charge,
+ * which stands whatever happens. */
+double cost_so_far(const struct plan *plan, const struct ledger_study *study,
+                   uint64_t declared_patients);
+
+/* Whether the charge fits beside everything the ledger has charged: within the policy's budget for
+ * ever and, counting only the last 365 days, within that of a year. RESULT_REFUSED with a sentence
+ * that says what the study costs, what is spent and what is left. A charge of zero always fits. */
+struct result cost_fits(const struct ledger *ledger, const struct policy *policy,
+                        const struct ledger_charge *charge, uint64_t now_ms,
+                        struct why *why) MUST_CHECK;
+
+/* Spent so far by the filter, over all charges since since_ms: epsilon at the policy's delta. */
+struct result cost_spent(const struct ledger *ledger, const struct policy *policy,
+                         double epsilon_budget, uint64_t since_ms, double *ret_epsilon,
+                         struct why *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vault's memory: studies, decisions, budget spent, tasks begun and done. Written to disk
+ * before anything that depends on it happens, and rebuilt from disk at every start.
+ *
+ * A study:  OFFERED ─▶ ASKING ⇄ REFUSED, any of them ─▶ ALLOWED ─▶ FINISHED
+ *           (ALLOWED: its whole cost is charged)
+ * A task:   BEGUN (before the first patient is read for it) ─▶ DONE (its sealed result is in the
+ *           outbox, and only now may a byte of it leave) ─▶ SETTLED
+ *
+ * Invariants: (1) a study is charged once, whole, with the record that allows it; (2) no task is
+ * done twice; (3) a task that was begun and not done has released nothing. */
+#ifndef CONSILIUM_VAULT_LEDGER_H
+#define CONSILIUM_VAULT_LEDGER_H
+
+#include "agent/vault/journal.h"
+#include "proto/message.h"
+
+enum {
+    LEDGER_STUDIES_MAX = 1024,
+    LEDGER_LOCAL_MAX = 8192,    /* a site's own intercepts */
+    LEDGER_EVENTS_BYTES = 2048, /* a charge's list of privacy events as text */
+};
+
+enum ledger_type {
+    LEDGER_OFFERED = 1,
+    LEDGER_VERDICT,
+    LEDGER_BEGUN,
+    LEDGER_DONE,
+    LEDGER_SETTLED,
+    LEDGER_CLOSED,
+};
+
+enum ledger_standing {
+    LEDGER_STUDY_OFFERED = 1,
+    LEDGER_STUDY_ASKING,
+    LEDGER_STUDY_ALLOWED,
+    LEDGER_STUDY_REFUSED,
+    LEDGER_STUDY_FINISHED,
+};
+
+/* What a study costs: charged when it is allowed. */
+struct ledger_charge {
+    double epsilon, delta;   /* of the whole study by itself */
+    double noise_multiplier; /* that the epsilon rests on */
+    char events[LEDGER_EVENTS_BYTES];
+};
+
+/* The result of a task, sealed and in the outbox. */
+struct ledger_release {
+    enum object_kind kind;
+    uint64_t outbox_offset;
+    struct message_object_offer offer; /* as it was signed */
+};
+
+enum ledger_task_state { LEDGER_TASK_NONE, LEDGER_TASK_BEGUN, LEDGER_TASK_DONE };
+
+/* The last task of a study. */
+struct ledger_task {
+    enum ledger_task_state state;
+    bool settled; /* the coordinator has it, refused it, or closed the task */
+    uint32_t task;
+    enum task_kind kind;
+    uint32_t round;
+    unsigned char model_hash[PLAN_HASH_BYTES];
+    struct ledger_release release; /* DONE only */
+};
+
+struct ledger_study {
+    char name[PLAN_NAME_BYTES];
+    char researcher[PLAN_NAME_BYTES];
+    unsigned char plan_hash[PLAN_HASH_BYTES];
+    uint64_t launch_offset; /* of the researcher's signed launch in the file */
+    size_t launch_n;
+    enum ledger_standing standing;
+    char reason[MESSAGE_REASON_BYTES];
+    uint64_t offered_ms, decided_ms;
+    struct ledger_charge charge; /* ALLOWED, FINISHED */
+    uint32_t trained;            /* train tasks begun */
+    uint32_t evaluated;          /* evaluate tasks begun */
+    uint64_t bytes_released;
+    uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
+    size_t local_n;        /* 0 = nothing */
+    struct ledger_task task;
+};
+
+struct ledger {
+    struct journal journal;
+    size_t studies_count, studies_capacity;
+    struct ledger_study *studies; /* owned; pointers into it end with the next offer */
+};
+
+/* Opens the ledger for the vault (locks it) or for those who only look. As journal_open. */
+struct result ledger_open(struct ledger *ledger, int fd, const char *name,
+                          struct why *why) MUST_CHECK;
+struct result ledger_look(struct ledger *ledger, int fd, const char *name,
+                          struct why *why) MUST_CHECK;
+void ledger_free(struct ledger *ledger);
+
+struct ledger_study *ledger_find(struct ledger *ledger, const char *study);
+
+/* The signed launch, read from the file; *ret_bytes is owned by the caller (free). */
+struct result ledger_launch(const struct ledger *ledger, const struct ledger_study *study,
+                            unsigned char **ret_bytes, struct why *why) MUST_CHECK;
+
+/* What the site keeps for itself after the study's last task: local_n bytes into out. */
+struct result ledger_local(const struct ledger *ledger, const struct ledger_study *study, void *out,
+                           struct why *why) MUST_CHECK;
+
+/* reuse of ledger_begun: the task will be answered by the result of an earlier, aborted task of the
+ * same round and model, and counts as nothing new.
+ *
+ * Each of these appends one record and syncs it, then changes the state by that record. A study
+ * offered again under the same name must have the same plan. */
+struct result ledger_offered(struct ledger *ledger, uint64_t now_ms, const char *study,
+                             const char *researcher, const unsigned char plan_hash[PLAN_HASH_BYTES],
+                             const unsigned char *launch, size_t launch_n,
+                             struct why *why) MUST_CHECK;
+struct result ledger_verdict(struct ledger *ledger, uint64_t now_ms, const char *study,
+                             enum ledger_standing standing, const char *reason,
+                             const struct ledger_charge *charge, struct why *why) MUST_CHECK;
+struct result ledger_begun(struct ledger *ledger, uint64_t now_ms, const char *study, uint32_t task,
+                           const struct message_task *order, bool reuse,
+                           struct why *why) MUST_CHECK;
+struct result ledger_done(struct ledger *ledger, uint64_t now_ms, const char *study, uint32_t task,
+                          const struct ledger_release *release, const unsigned char *local,
+                          size_t local_n, struct why *why) MUST_CHECK;
+struct result ledger_settled(struct ledger *ledger, uint64_t now_ms, const char *study,
+                             uint32_t task, bool accepted, const char *reason,
+                             struct why *why) MUST_CHECK;
+struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *study,
+                            uint32_t task, bool finished, struct why *why) MUST_CHECK;
+
+/* Takes one record into the state; the reader of the journal and the fuzz target use it too. */
+struct result ledger_apply(struct ledger *ledger, const struct journal_record *record,
+                           struct why *why) MUST_CHECK;
+
+const char *ledger_standing_name(enum ledger_standing standing);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The form in which figures may leave: small cells suppressed, values rounded, histograms
+ * coarsened until no bin tells of a few patients. */
+#include "agent/vault/release.h"
+
+#include <math.h>
+#include <string.h>
+
+static double rounded(double x, double step)
+{
+    return isfinite(x) ? round(x / step) * step : x;
+}
+
+static void blank(struct evaluation_figures *f, enum evaluation_status status)
+{
+    char group[sizeof f->group];
+    memcpy(group, f->group, sizeof group);
+    *f = (struct evaluation_figures){
+        .status = status,
+        .auroc = NAN,
+        .auroc_variance = NAN,
+        .auroc_low = NAN,
+        .auroc_high = NAN,
+        .brier = NAN,
+        .brier_variance = NAN,
+        .calibration_slope = NAN,
+        .calibration_slope_se = NAN,
+        .calibration_intercept = NAN,
+        .calibration_intercept_se = NAN,
+        .observed_expected = NAN,
+        .accuracy = NAN,
+        .sensitivity = NAN,
+        .specificity = NAN,
+        .loss = NAN,
+    };
+    memcpy(f->group, group, sizeof group);
+}
+
+static void round_figures(struct evaluation_figures *f)
+{
+    const double step = 1e-3, fine = 1e-6;
+    double *coarse[] = {
+        &f->auroc,
+        &f->auroc_low,
+        &f->auroc_high,
+        &f->brier,
+        &f->calibration_slope,
+        &f->calibration_slope_se,
+        &f->accuracy,
+        &f->calibration_intercept,
+        &f->calibration_intercept_se,
+        &f->sensitivity,
+        &f->specificity,
+        &f->observed_expected,
+        &f->loss,
+    };
+    for (size_t i = 0; i < sizeof coarse / sizeof coarse[0]; i++)
+        *coarse[i] = rounded(*coarse[i], step);
+    f->auroc_variance = rounded(f->auroc_variance, fine);
+    f->brier_variance = rounded(f->brier_variance, fine);
+}
+
+/* A cell is what could be counted out of the figures: the patients of either outcome. */
+static bool small(const struct evaluation_figures *f, unsigned min_cell)
+{
+    bool few_positives = f->positives > 0 && f->positives < min_cell;
+    bool few_negatives = f->negatives > 0 && f->negatives < min_cell;
+    return few_positives || few_negatives || f->positives + f->negatives < min_cell;
+}
+
+static bool same_column(const char *a, const char *b)
+{
+    const char *end = strchr(a, '=');
+    return end && strncmp(a, b, (size_t)(end - a) + 1) == 0;
+}
+
+/* One suppressed level could be had as the whole less the others: the smallest other level of the
+ * column goes too. */
+static void suppress_complement(struct evaluation_model *m, uint32_t at)
+{
+    struct evaluation_figures *least = NULL;
+    for (uint32_t i = 1; i < m->groups_count; i++) {
+        struct evaluation_figures *f = &m->groups[i];
+        if (i == at || !same_column(m->groups[at].group, f->group))
+            continue;
+        if (f->status == EVALUATION_BELOW_MINIMUM_CELL)
+            return;
+        if (!least || f->positives + f->negatives < least->positives + least->negatives)
+            least = f;
+    }
+    if (least)
+        blank(least, EVALUATION_BELOW_MINIMUM_CELL);
+}
+
+static void suppress(struct evaluation_model *m, unsigned min_cell)
+{
+    if (m->groups_count > 0 && small(&m->groups[0], min_cell)) {
+        for (uint32_t i = 0; i < m->groups_count; i++)
+            blank(&m->groups[i], EVALUATION_BELOW_MINIMUM_CELL);
+        m->bins_count = 0;
+        m->difference = m->difference_variance = NAN;
+        return;
+    }
+    for (uint32_t i = 1; i < m->groups_count; i++) {
+        if (m->groups[i].status != EVALUATION_BELOW_MINIMUM_CELL && small(&m->groups[i], min_cell))
+            blank(&m->groups[i], EVALUATION_BELOW_MINIMUM_CELL);
+    }
+    for (uint32_t i = 1; i < m->groups_count; i++) {
+        if (m->groups[i].status == EVALUATION_BELOW_MINIMUM_CELL)
+            suppress_complement(m, i);
+    }
+}
+
+static bool coarse_enough(double count, unsigned min_cell)
+{
+    return count == 0.0 || count >= min_cell;
+}
+
+/* Adjacent bins are merged, into the last of each run, until no count is between 1 and min_cell;
+ * what is left at the end joins the run before. */
+static void coarsen(struct evaluation_model *m, unsigned min_cell)
+{
+    double positives = 0.0, negatives = 0.0;
+    uint32_t last_run = UINT32_MAX;
+    for (uint32_t i = 0; i < m->bins_count; i++) {
+        positives += m->positives[i];
+        negatives += m->negatives[i];
+        m->positives[i] = m->negatives[i] = 0.0;
+        if (positives + negatives == 0.0 || !coarse_enough(positives, min_cell) ||
+            !coarse_enough(negatives, min_cell))
+            continue;
+        m->positives[i] = positives;
+        m->negatives[i] = negatives;
+        positives = negatives = 0.0;
+        last_run = i;
+    }
+    if (positives + negatives == 0.0)
+        return;
+    if (last_run == UINT32_MAX) {
+        m->bins_count = 0;
+        return;
+    }
+    m->positives[last_run] += positives;
+    m->negatives[last_run] += negatives;
+}
+
+void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,
+                   unsigned min_cell, bool noised)
+{
+    for (uint32_t i = 0; i < evaluation->models_count; i++) {
+        struct evaluation_model *m = &evaluation->models[i];
+        if (metrics == METRICS_NONE || (metrics == METRICS_NOISED_HISTOGRAM && !noised)) {
+            for (uint32_t g = 0; g < m->groups_count; g++)
+                blank(&m->groups[g], EVALUATION_REFUSED);
+            m->bins_count = 0;
+            m->difference = m->difference_variance = NAN;
+            continue;
+        }
+        /* Noised histograms are private as they are; nothing is suppressed after the noise. */
+        if (noised)
+            continue;
+        suppress(m, min_cell);
+        if (metrics == METRICS_THRESHOLD)
+            m->bins_count = 0;
+        else
+            coarsen(m, min_cell);
+        for (uint32_t g = 0; g < m->groups_count; g++)
+            round_figures(&m->groups[g]);
+        m->difference = rounded(m->difference, 1e-3);
+        m->difference_variance = rounded(m->difference_variance, 1e-6);
+    }
+}

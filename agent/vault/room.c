@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads a study's plan and patients, one study at a time. */
+#include "agent/vault/room.h"
+
+#include "proto/base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct result room_launch(struct vault *vault, const char *study, const unsigned char *launch,
+                          size_t launch_n, struct plan *plan, char *researcher, struct why *why)
+{
+    TRY(envelope_sender(launch, launch_n, researcher, why));
+    const struct vault_member *member = vault_researcher(&vault->keys, researcher);
+    if (!member)
+        return failed(why, RESULT_REFUSED, "'%s' is no researcher that this site knows",
+                      researcher);
+    struct message *message = vault->scratch[1];
+    TRY(envelope_open(launch, launch_n, member->sign_public, message, why));
+    if (message->kind != MESSAGE_COMMAND || strcmp(message->command.verb, "launch") != 0 ||
+        strcmp(message->head.consortium, vault->keys.consortium) != 0)
+        return failed(why, RESULT_REFUSED, "the study comes without a researcher's launch");
+    TRY(plan_parse(plan, "plan", (const char *)message->command.text, message->command.text_n,
+                   why));
+    if (strcmp(plan->study, study) != 0) {
+        plan_free(plan);
+        return failed(why, RESULT_REFUSED, "the study is offered under another name than its plan");
+    }
+    return DONE;
+}
+
+void room_leave(struct vault *vault)
+{
+    if (!vault->room)
+        return;
+    trainer_free(vault->room->trainer);
+    dataset_free(&vault->room->data);
+    plan_free(&vault->room->plan);
+    free(vault->room);
+    vault->room = NULL;
+}
+
+struct result room_enter(struct vault *vault, const char *study, struct plan *plan, struct why *why)
+{
+    if (vault->room && memcmp(vault->room->plan.hash, plan->hash, PLAN_HASH_BYTES) == 0) {
+        plan_free(plan);
+        return DONE;
+    }
+    room_leave(vault);
+    struct room *room = calloc(1, sizeof *room);
+    if (!room) {
+        plan_free(plan);
+        return failed(why, RESULT_SYSTEM, "no memory for a study");
+    }
+    snprintf(room->study, sizeof room->study, "%s", study);
+    room->plan = *plan;
+    *plan = (struct plan){0};
+    vault->room = room;
+    return DONE;
+}
+
+struct result room_enter_known(struct vault *vault, const struct ledger_study *study,
+                               struct why *why)
+{
+    if (vault->room && memcmp(vault->room->plan.hash, study->plan_hash, PLAN_HASH_BYTES) == 0)
+        return DONE;
+    CLEANUP(free_pointer) unsigned char *launch = NULL;
+    struct plan plan;
+    char researcher[PLAN_NAME_BYTES];
+    TRY(ledger_launch(&vault->ledger, study, &launch, why));
+    TRY(room_launch(vault, study->name, launch, study->launch_n, &plan, researcher, why));
+    return room_enter(vault, study->name, &plan, why);
+}
+
+struct result room_load(struct vault *vault, struct why *why)
+{
+    struct room *room = vault->room;
+    if (room->loaded)
+        return DONE;
+    if (!vault->data_present)
+        return failed(why, RESULT_INPUT, "the site has no mapping.yaml or no data file");
+    int fd = dup(vault->data_fd);
+    if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+        if (fd >= 0)
+            close(fd);
+        return failed(why, RESULT_SYSTEM, "%s: cannot read: %s", vault->data_name, strerror(errno));
+    }
+    CLEANUP(close_file) FILE *file = fdopen(fd, "r");
+    if (!file) {
+        close(fd);
+        return failed(why, RESULT_SYSTEM, "%s: cannot read: %s", vault->data_name, strerror(errno));
+    }
+    TRY(dataset_load(&room->data, &room->plan, &vault->mapping, vault->data_name, file,
+                     vault->holdout_key, why));
+    room->loaded = true;
+    return DONE;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which tasks the vault takes, and what it answers to those that it does not.
+ *
+ *   the last task of the study   the order                        answer
+ *   done, same number            again                            the same sealed result
+ *   begun, same number           again, with privacy              declined: lost in a crash
+ *   begun, same number           again, without privacy           trained again, to the same bits
+ *   done, earlier number         same round, kind and model       the same sealed result, new
+ * number any, earlier number          new                              begun any, later number old
+ * declined */
+#include "agent/vault/task.h"
+
+#include "agent/vault/release.h"
+#include "agent/vault/room.h"
+#include "agent/vault/study.h"
+#include "agent/vault/work.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/clock.h"
+#include "proto/base/log.h"
+#include "proto/payload.h"
+#include "proto/transfer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEADLINE_GRACE_MS = 60000 /* clocks of hospitals differ */ };
+
+/* The order as it stands in the signed envelope. */
+struct order {
+    char study[PLAN_NAME_BYTES];
+    uint32_t task;
+    struct message_task task_order;
+};
+
+static struct result order_check(const struct vault *vault, const struct ledger_study *study,
+                                 const struct order *order, struct why *why)
+{
+    const struct message_task *o = &order->task_order;
+    if (!study)
+        return failed(why, RESULT_REFUSED, "this site does not know the study");
+    if (study->standing == LEDGER_STUDY_FINISHED)
+        return failed(why, RESULT_REFUSED, "the study is finished at this site");
+    if (study->standing != LEDGER_STUDY_ALLOWED)
+        return failed(why, RESULT_REFUSED, "this site has not allowed the study: %s",
+                      study->reason[0] ? study->reason : "it is still to be decided");
+    if (memcmp(o->plan_hash, study->plan_hash, PLAN_HASH_BYTES) != 0)
+        return failed(why, RESULT_REFUSED, "the task is of another plan than the one allowed");
+    if (o->round < 1 || o->round > vault->room->plan.training.rounds)
+        return failed(why, RESULT_REFUSED, "the plan has no round %" PRIu32, o->round);
+    if (order->task < study->task.task)
+        return failed(why, RESULT_REFUSED, "a later task of the study was begun here already");
+    return DONE;
+}
+
+/* Whether a new task is within what was charged and allowed. */
+static struct result order_fits(const struct vault *vault, const struct ledger_study *study,
+                                const struct order *order, struct why *why)
+{
+    const struct plan *plan = &vault->room->plan;
+    const struct message_task *o = &order->task_order;
+    bool private = plan->privacy.mode != PRIVACY_NONE;
+    if (clock_unix_ms() > o->deadline_ms + DEADLINE_GRACE_MS)
+        return failed(why, RESULT_REFUSED, "the task came after its deadline");
+    if (o->kind == TASK_TRAIN && private && study->trained >= plan->training.rounds)
+        return failed(why, RESULT_REFUSED,
+                      "the privacy budget of the study is used up here: it holds %u rounds",
+                      plan->training.rounds);
+    unsigned every = plan->validation.every ? plan->validation.every : plan->training.rounds;
+    unsigned planned = (plan->training.rounds + every - 1) / every;
+    bool charged = private && plan->privacy.metrics_noise > 0.0;
+    if (o->kind == TASK_EVALUATE && charged && study->evaluated >= planned)
+        return failed(why, RESULT_REFUSED,
+                      "the privacy budget of the study is used up here: it holds %u evaluations",
+                      planned);
+    unsigned queries = vault->policy.queries_per_epoch;
+    if (o->kind == TASK_EVALUATE && queries > 0 && study->evaluated >= queries)
+        return failed(why, RESULT_REFUSED,
+                      "the site's policy allows %u evaluations of a study on its holdout", queries);
+    return DONE;
+}
+
+static struct result declined(struct vault *vault, const struct order *order,
+                              const struct why *reason, struct vault_reply *reply, struct why *why)
+{
+    log_warning("%s task %" PRIu32 ": declined: %s", order->study, order->task, reason->text);
+    reply->type = IPC_SIGNED;
+    reply->sign = true;
+    reply->message = vault->scratch[0];
+    return release_declined(vault, order->study, order->task, reason->text, why);
+}
+
+static void hand_over(struct vault *vault, unsigned char *cipher, size_t n,
+                      struct vault_reply *reply)
+{
+    reply->type = IPC_RESULT;
+    reply->sign = true;
+    reply->message = vault->scratch[0];
+    reply->tail = cipher;
+    reply->tail_n = n;
+}
+
+static struct result again(struct vault *vault, const struct ledger_study *study,
+                           const struct order *order, struct vault_reply *reply, struct why *why)
+{
+    unsigned char *cipher = NULL;
+    size_t n = 0;
+    struct why reason;
+    struct result r = release_again(vault, study, &cipher, &n, &reason);
+    if (!ok(r))
+        return declined(vault, order, &reason, reply, why);
+    hand_over(vault, cipher, n, reply);
+    return DONE;
+}
+
+/* The model of the order, opened and checked. The caller frees *models. */
+static struct result open_model(struct vault *vault, const struct order *order,
+                                const unsigned char *envelope, size_t envelope_n,
+                                const unsigned char *cipher, size_t cipher_n,
+                                struct payload_model_set *models, struct why *why)
+{
+    struct message *message = vault->scratch[1];
+    TRY(study_from_coordinator(vault, envelope, envelope_n, MESSAGE_OBJECT_OFFER, message, why));
+    const struct message_object_offer *offer = &message->object_offer;
+    const struct message_task *o = &order->task_order;
+    if (offer->kind != OBJECT_MODEL || memcmp(offer->object, o->object, OBJECT_ID_BYTES) != 0 ||
+        memcmp(offer->plain_hash, o->model_hash, PLAN_HASH_BYTES) != 0)
+        return failed(why, RESULT_REFUSED, "the model that came is not the one of the task");
+    CLEANUP(free_pointer) unsigned char *plain = NULL;
+    size_t n = 0;
+    TRY(transfer_open(offer, vault->keys.seal_public, vault->keys.secrets.seal, cipher, cipher_n,
+                      &plain, &n, why));
+    return payload_model_set_decode(models, plain, n, why);
+}
+
+static struct result carry_out(struct vault *vault, const struct order *order,
+                               const struct payload_model_set *models, struct vault_reply *reply,
+                               struct why *why)
+{
+    unsigned char *cipher = NULL;
+    size_t n = 0;
+    struct why reason;
+    const struct message_task *o = &order->task_order;
+    TRY(ledger_begun(&vault->ledger, clock_unix_ms(), order->study, order->task, o, false, why));
+    const struct ledger_study *study = ledger_find(&vault->ledger, order->study);
+    uint64_t started_ms = clock_monotonic_ms();
+    struct result r =
+        o->kind == TASK_TRAIN
+            ? work_train(vault, study, order->task, o, models, &cipher, &n, &reason)
+            : work_evaluate(vault, study, order->task, o, models, &cipher, &n, &reason);
+    if (!ok(r)) {
+        /* The detail may come from patients: it stays in the site's own log. */
+        log_error("%s task %" PRIu32 ": %s", order->study, order->task, reason.text);
+        if (vault->ledger.journal.broken)
+            return failed(why, RESULT_SYSTEM, "%s", reason.text);
+        snprintf(reason.text, sizeof reason.text,
+                 "the computing failed at the site; its own log says why");
+        return declined(vault, order, &reason, reply, why);
+    }
+    log_info("%s task %" PRIu32 ": %s of round %" PRIu32 " done in %.2f s", order->study,
+             order->task, o->kind == TASK_TRAIN ? "training" : "evaluation", o->round,
+             (double)(clock_monotonic_ms() - started_ms) / 1000.0);
+    hand_over(vault, cipher, n, reply);
+    return DONE;
+}
+
+/* Whether an aborted task's result answers this one too: nothing new is computed or spent. */
+static bool answered_before(const struct ledger_study *study, const struct order *order)
+{
+    const struct ledger_task *last = &study->task;
+    const struct message_task *o = &order->task_order;
+    return last->state == LEDGER_TASK_DONE && last->kind == o->kind && last->round == o->round &&
+           memcmp(last->model_hash, o->model_hash, PLAN_HASH_BYTES) == 0;
+}
+
+static struct result reuse(struct vault *vault, const struct order *order,
+                           struct vault_reply *reply, struct why *why)
+{
+    uint64_t now_ms = clock_unix_ms();
+    const struct ledger_study *study = ledger_find(&vault->ledger, order->study);
+    struct ledger_release release = study->task.release;
+    TRY(ledger_begun(&vault->ledger, now_ms, order->study, order->task, &order->task_order, true,
+                     why));
+    TRY(ledger_done(&vault->ledger, now_ms, order->study, order->task, &release, NULL, 0, why));
+    return again(vault, ledger_find(&vault->ledger, order->study), order, reply, why);
+}
+
+static struct result read_order(struct vault *vault, struct bytes_in *in, struct order *order,
+                                struct why *why)
+{
+    size_t n = 0;
+    vault->agent_peak_kb = bytes_in_u64(in);
+    const unsigned char *envelope = bytes_in_block(in, MESSAGE_BYTES_MAX, &n);
+    if (in->bad)
+        return failed(why, RESULT_INPUT, "a task from the agent is malformed");
+    struct message *message = vault->scratch[0];
+    TRY(study_from_coordinator(vault, envelope, n, MESSAGE_TASK, message, why));
+    memcpy(order->study, message->head.study, sizeof order->study);
+    order->task = message->head.task;
+    order->task_order = message->task;
+    if (order->task == 0)
+        return failed(why, RESULT_INPUT, "a task without a number");
+    return DONE;
+}
+
+struct result task_handle(struct vault *vault, const unsigned char *body, size_t n,
+                          struct vault_reply *reply, struct why *why)
+{
+    struct bytes_in in = {.at = body, .left = n};
+    struct order order;
+    TRY(read_order(vault, &in, &order, why));
+    size_t offer_n = 0;
+    const unsigned char *offer = bytes_in_block(&in, MESSAGE_BYTES_MAX, &offer_n);
+    if (in.bad)
+        return failed(why, RESULT_INPUT, "a task from the agent is malformed");
+    struct why reason;
+    const struct ledger_study *study = ledger_find(&vault->ledger, order.study);
+    struct result r = study ? room_enter_known(vault, study, &reason) : DONE;
+    if (ok(r))
+        r = order_check(vault, study, &order, &reason);
+    if (!ok(r))
+        return declined(vault, &order, &reason, reply, why);
+    bool same = study->task.task == order.task;
+    if (same && study->task.state == LEDGER_TASK_DONE)
+        return again(vault, study, &order, reply, why);
+    if (same && vault->room->plan.privacy.mode != PRIVACY_NONE) {
+        snprintf(reason.text, sizeof reason.text,
+                 "lost in a crash: the site's vault was interrupted in this task, and training "
+                 "again would draw fresh noise");
+        return declined(vault, &order, &reason, reply, why);
+    }
+    if (!same && answered_before(study, &order))
+        return reuse(vault, &order, reply, why);
+    r = order_fits(vault, study, &order, &reason);
+    if (!ok(r))
+        return declined(vault, &order, &reason, reply, why);
+    if (offer_n == 0) {
+        reply->type = IPC_NEED_MODEL;
+        return DONE;
+    }
+    struct payload_model_set models = {0};
+    r = open_model(vault, &order, offer, offer_n, in.at, in.left, &models, &reason);
+    if (ok(r) && !ok(room_load(vault, &reason))) {
+        log_error("%s: %s", order.study, reason.text);
+        r = failed(&reason, RESULT_REFUSED,
+                   "the site's data do not fit the plan any more; its own log says where");
+    }
+    if (ok(r))
+        r = carry_out(vault, &order, &models, reply, why);
+    else
+        r = declined(vault, &order, &reason, reply, why);
+    payload_model_set_free(&models);
+    return r;
+}
+
+struct result task_fetch(struct vault *vault, const unsigned char *body, size_t n,
+                         struct vault_reply *reply, struct why *why)
+{
+    struct bytes_in in = {.at = body, .left = n};
+    char name[PLAN_NAME_BYTES];
+    bytes_in_text(&in, name, sizeof name);
+    uint32_t task = bytes_in_u32(&in);
+    const struct ledger_study *study = ledger_find(&vault->ledger, name);
+    if (in.bad || !study || study->task.task != task || study->task.state != LEDGER_TASK_DONE)
+        return failed(why, RESULT_REFUSED, "nothing of that task waits in the outbox");
+    unsigned char *cipher = NULL;
+    size_t cipher_n = 0;
+    TRY(release_again(vault, study, &cipher, &cipher_n, why));
+    hand_over(vault, cipher, cipher_n, reply);
+    return DONE;
+}
