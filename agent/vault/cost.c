@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A plan as privacy events, and the budget as a Renyi filter at one fixed order.
- *
- * A plan's parameters are fixed before its first step, so within it the accountant holds. Across
- * plans they are chosen after earlier models were seen, so the sum of Renyi divergences at one
- * order a is held below B_a = epsilon - ln(1 - 1/a) + ln(delta a)/(a - 1) (Feldman and Zrnic 2021,
- * Renyi filter; conversion of Canonne, Kamath and Steinke 2020). The order is fixed by the first
- * plan charged: the a that leaves most of B_a after it. */
+/* A plan's cost by the accountant, and the site's budget by the Renyi filter of privacy/budget.h,
+ * made anew from the ledger's charges at each decision. */
 #include "agent/vault/cost.h"
 
+#include "privacy/budget.h"
 #include "privacy/clip.h"
-#include "privacy/rdp.h"
 #include "privacy/release_grid.h"
 #include "proto/base/cleanup.h"
 #include "proto/plan_model.h"
@@ -19,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ORDER_LEAST = 2, ORDER_MOST = 256 };
 
 #define YEAR_MS (UINT64_C(365) * 24 * 3600 * 1000)
 
@@ -90,101 +83,83 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study,
     return fmin(bound.upper, study->charge.epsilon);
 }
 
-static double bound_at(double epsilon, double delta, int order)
+/* The account of everything charged since since_ms against a budget of epsilon, made anew from the
+ * ledger. What was charged stays charged when the policy is lowered afterwards. */
+static struct result account(struct budget *budget, const struct ledger *ledger,
+                             const struct policy *policy, double epsilon, uint64_t since_ms,
+                             struct why *why)
 {
-    double a = order;
-    return epsilon - log1p(-1.0 / a) + log(delta * a) / (a - 1.0);
-}
-
-/* The order that leaves most of the bound after the first plan. */
-static int order_for(const struct event_list *first, double epsilon, double delta)
-{
-    int best = ORDER_LEAST;
-    double best_ratio = -(double)INFINITY;
-    for (int a = ORDER_LEAST; a <= ORDER_MOST; a++) {
-        double ratio = bound_at(epsilon, delta, a) / rdp_list(first, ADJACENCY_ADD_REMOVE, a);
-        if (ratio > best_ratio) {
-            best_ratio = ratio;
-            best = a;
-        }
-    }
-    return best;
-}
-
-struct filter {
-    int order; /* 0 = nothing charged yet */
-    double rho;
-};
-
-static struct result filter_add(struct filter *filter, const char *text, double epsilon,
-                                double delta, struct why *why)
-{
-    char error[EVENT_ERROR_MAX];
+    char error[BUDGET_TEXT_MAX];
+    CLEANUP(free_pointer) char *record = malloc(BUDGET_RECORD_MAX);
     CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
-    if (!events)
-        return failed(why, RESULT_SYSTEM, "no memory for the privacy events");
-    if (event_list_parse(events, text, error) != 0)
-        return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
-    if (filter->order == 0)
-        filter->order = order_for(events, epsilon, delta);
-    double rho = rdp_list(events, ADJACENCY_ADD_REMOVE, filter->order);
-    filter->rho = nextafter(filter->rho + (rho >= 0.0 ? rho : (double)INFINITY), (double)INFINITY);
-    return DONE;
-}
-
-static struct result filter_ledger(struct filter *filter, const struct ledger *ledger,
-                                   double epsilon, double delta, uint64_t since_ms, struct why *why)
-{
-    *filter = (struct filter){0};
+    memset(budget, 0, sizeof *budget);
+    if (!record || !events)
+        return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
+    if (budget_open(epsilon, policy->delta, 0, record) != 0 ||
+        budget_apply(budget, record, error) != 0)
+        return failed(why, RESULT_INPUT,
+                      "the policy's budget of epsilon %g at delta %g cannot be kept", epsilon,
+                      policy->delta);
     for (size_t i = 0; i < ledger->studies_count; i++) {
         const struct ledger_study *study = &ledger->studies[i];
-        if (study->standing < LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_REFUSED ||
-            study->charge.events[0] == '\0' || study->decided_ms < since_ms)
+        struct budget_answer answer;
+        bool charged =
+            study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
+        if (!charged || study->charge.events[0] == '\0' || study->decided_ms < since_ms)
             continue;
-        TRY(filter_add(filter, study->charge.events, epsilon, delta, why));
+        if (event_list_parse(events, study->charge.events, error) != 0)
+            return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
+        const struct budget_charge charge = {.study = study->name,
+                                             .purpose = "study",
+                                             .time_ms = study->decided_ms,
+                                             .events = events};
+        if (budget_decide(budget, &charge, &answer, record) != BUDGET_ACCEPTED)
+            return failed(why, RESULT_REFUSED,
+                          "more is charged already than the policy's epsilon of %g holds", epsilon);
+        if (budget_apply(budget, record, error) != 0)
+            return failed(why, RESULT_REFUSED, "the privacy account does not add up: %s", error);
     }
     return DONE;
-}
-
-static double filter_epsilon(const struct filter *filter, double delta)
-{
-    return filter->order == 0 ? 0.0 : rdp_to_epsilon(filter->rho, filter->order, delta);
 }
 
 static struct result fits(const struct ledger *ledger, const struct policy *policy,
-                          const struct ledger_charge *charge, double epsilon, uint64_t since_ms,
-                          const char *span, struct why *why)
+                          const char *study, const struct event_list *events, double epsilon,
+                          uint64_t since_ms, const char *span, struct why *why)
 {
-    struct filter filter;
-    TRY(filter_ledger(&filter, ledger, epsilon, policy->delta, since_ms, why));
-    double before = filter_epsilon(&filter, policy->delta);
-    TRY(filter_add(&filter, charge->events, epsilon, policy->delta, why));
-    if (filter.rho <= bound_at(epsilon, policy->delta, filter.order))
+    CLEANUP(free_pointer) struct budget *budget = malloc(sizeof *budget);
+    if (!budget)
+        return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
+    TRY(account(budget, ledger, policy, epsilon, since_ms, why));
+    struct budget_answer answer;
+    const struct budget_charge charge = {.study = study, .purpose = "study", .events = events};
+    if (budget_decide(budget, &charge, &answer, NULL) == BUDGET_ACCEPTED)
         return DONE;
-    double after = filter_epsilon(&filter, policy->delta);
-    return failed(why, RESULT_REFUSED,
-                  "the study would bring the site's patients to epsilon %.3g of the %.3g that %s "
-                  "(delta %.1g); %.3g is spent, so about %.3g would fit",
-                  after, epsilon, span, policy->delta, before,
-                  epsilon > before ? epsilon - before : 0.0);
+    return failed(why, RESULT_REFUSED, "%s: %s", span, answer.text);
 }
 
-struct result cost_fits(const struct ledger *ledger, const struct policy *policy,
+struct result cost_fits(const struct ledger *ledger, const struct policy *policy, const char *study,
                         const struct ledger_charge *charge, uint64_t now_ms, struct why *why)
 {
+    char error[EVENT_ERROR_MAX];
     if (charge->events[0] == '\0')
         return DONE;
-    TRY(fits(ledger, policy, charge, policy->epsilon_total, 0, "its ledger holds for ever", why));
-    return fits(ledger, policy, charge, policy->epsilon_per_year,
-                now_ms > YEAR_MS ? now_ms - YEAR_MS : 0, "its policy allows in a year", why);
+    CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
+    if (!events || event_list_parse(events, charge->events, error) != 0)
+        return failed(why, RESULT_SYSTEM, "cannot read the study's privacy events");
+    TRY(fits(ledger, policy, study, events, policy->epsilon_total, 0, "the site's whole budget",
+             why));
+    return fits(ledger, policy, study, events, policy->epsilon_per_year,
+                now_ms > YEAR_MS ? now_ms - YEAR_MS : 0, "the site's budget of a year", why);
 }
 
-struct result cost_spent(const struct ledger *ledger, const struct policy *policy,
-                         double epsilon_budget, uint64_t since_ms, double *ret_epsilon,
-                         struct why *why)
+struct result cost_spent(const struct ledger *ledger, const struct policy *policy, double epsilon,
+                         uint64_t since_ms, double *ret_epsilon, struct why *why)
 {
-    struct filter filter;
-    TRY(filter_ledger(&filter, ledger, epsilon_budget, policy->delta, since_ms, why));
-    *ret_epsilon = filter_epsilon(&filter, policy->delta);
+    CLEANUP(free_pointer) struct budget *budget = malloc(sizeof *budget);
+    *ret_epsilon = 0.0;
+    if (!budget)
+        return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
+    TRY(account(budget, ledger, policy, epsilon, since_ms, why));
+    *ret_epsilon = budget_epsilon(budget, 1);
     return DONE;
 }

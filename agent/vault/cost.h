@@ -21,13 +21,13 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study,
 /* Whether the charge fits beside everything the ledger has charged: within the policy's budget for
  * ever and, counting only the last 365 days, within that of a year. RESULT_REFUSED with a sentence
  * that says what the study costs, what is spent and what is left. A charge of zero always fits. */
-struct result cost_fits(const struct ledger *ledger, const struct policy *policy,
+struct result cost_fits(const struct ledger *ledger, const struct policy *policy, const char *study,
                         const struct ledger_charge *charge, uint64_t now_ms,
                         struct why *why) MUST_CHECK;
 
-/* Spent so far by the filter, over all charges since since_ms: epsilon at the policy's delta. */
-struct result cost_spent(const struct ledger *ledger, const struct policy *policy,
-                         double epsilon_budget, uint64_t since_ms, double *ret_epsilon,
-                         struct why *why) MUST_CHECK;
+/* Spent so far by the filter of a budget of epsilon, over all charges since since_ms: epsilon at
+ * the policy's delta. RESULT_REFUSED when more is charged than such a budget holds. */
+struct result cost_spent(const struct ledger *ledger, const struct policy *policy, double epsilon,
+                         uint64_t since_ms, double *ret_epsilon, struct why *why) MUST_CHECK;
 
 #endif

@@ -87,8 +87,8 @@ static struct result gather(struct vault *vault, const struct ledger_study *stud
             policy_check(&vault->policy, plan, study->researcher, declared ? declared : UINT64_MAX,
                          facts->charge.epsilon, &facts->policy);
     if (ok(f->policy))
-        f->budget = cost_fits(&vault->ledger, &vault->policy, &facts->charge, clock_unix_ms(),
-                              &facts->budget);
+        f->budget = cost_fits(&vault->ledger, &vault->policy, study->name, &facts->charge,
+                              clock_unix_ms(), &facts->budget);
     if (ok(f->policy) && ok(f->budget) && f->human != HUMAN_REFUSED)
         f->data = check_data(vault, &facts->data);
     return DONE;
