@@ -11,6 +11,12 @@ cli_command cmd_stats;
 cli_command cmd_aggregate;
 cli_command cmd_init;
 cli_command cmd_site;
+cli_command cmd_launch;
+cli_command cmd_watch;
+cli_command cmd_status;
+cli_command cmd_report;
+cli_command cmd_stop;
+cli_command cmd_resume;
 cli_command cmd_version;
 
 #endif

@@ -21,7 +21,7 @@ struct client {
     struct identity_secrets secrets;
     struct link *link;
     bool connected;
-    char trouble[256]; /* why there is no connection */
+    char trouble[WHY_BYTES]; /* why there is no connection */
     unsigned char session[SESSION_ID_BYTES];
     uint64_t sequence;
     struct envelope_seen seen;
@@ -85,8 +85,8 @@ struct result client_open(const char *folder, struct client **ret_client, struct
     client->in = calloc(1, sizeof *client->in);
     client->out = calloc(1, sizeof *client->out);
     randombytes_buf(client->session, sizeof client->session);
-    struct result r = client->in && client->out ? DONE
-                                                : failed(why, RESULT_SYSTEM, "out of memory");
+    struct result r =
+        client->in && client->out ? DONE : failed(why, RESULT_SYSTEM, "out of memory");
     if (ok(r))
         r = identity_load_enrolled(folder, &client->self, why);
     if (ok(r))
@@ -275,8 +275,7 @@ static struct result no_answer(const struct client *client, unsigned timeout_s, 
 static void wait_for_link(struct client *client, uint64_t until_ms)
 {
     uint64_t now = steady_ms();
-    struct pollfd fd = {.fd = client->link->operations->descriptor(client->link),
-                        .events = POLLIN};
+    struct pollfd fd = {.fd = client->link->operations->descriptor(client->link), .events = POLLIN};
     int wait = until_ms > now ? (int)(until_ms - now) : 0;
     poll(&fd, 1, wait > 1000 ? 1000 : wait);
 }

@@ -19,6 +19,12 @@ static const struct cli_entry COMMANDS[] = {
     {"plan", cmd_plan, "check a plan and print what it will cost"},
     {"stats", cmd_stats, "compute one statistic, or check reference cases"},
     {"aggregate", cmd_aggregate, "robust aggregation of the rows of an array; the table of rules"},
+    {"launch", cmd_launch, "sign a plan and offer it to its sites"},
+    {"watch", cmd_watch, "follow a study as it goes"},
+    {"status", cmd_status, "where studies and sites stand"},
+    {"report", cmd_report, "the study's report: figures, sites, budgets, audit"},
+    {"stop", cmd_stop, "end a study"},
+    {"resume", cmd_resume, "let a paused study go on"},
     {"version", cmd_version, "print the version"},
     {NULL, NULL, NULL},
 };

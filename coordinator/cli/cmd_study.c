@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* consilium status, stop, resume: where studies stand, and the two levers. */
+#include "coordinator/cli/cli.h"
+#include "coordinator/cli/client.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char STATUS_USAGE[] =
+    "usage: consilium status [STUDY] [--identity FOLDER] [--json]\n\n"
+    "Shows all studies of the consortium, or one with its sites.\n";
+static const char STOP_USAGE[] = "usage: consilium stop STUDY [--identity FOLDER] [--json]\n\n"
+                                 "Ends a study for good; what was learnt so far is kept.\n";
+static const char RESUME_USAGE[] = "usage: consilium resume STUDY [--identity FOLDER] [--json]\n\n"
+                                   "Lets a paused study go on.\n";
+
+static struct result ask(const char *folder, const char *verb, const char *study,
+                         struct client_reply *reply, struct why *why)
+{
+    struct client *client = NULL;
+    struct result r = client_open(folder, &client, why);
+    if (ok(r))
+        r = client_request(client, verb, study, -1, reply, why);
+    client_close(client);
+    return r;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static long long integer_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void print_study(const json_t *study, bool with_sites)
+{
+    printf("%-24s %-12s round %lld of %lld", text_of(study, "study"), text_of(study, "phase"),
+           integer_of(study, "round"), integer_of(study, "rounds"));
+    const json_t *score = json_object_get(study, "best_score");
+    if (score)
+        printf("   best %.4f (round %lld)", json_number_value(score),
+               integer_of(study, "best_round"));
+    putchar('\n');
+    if (text_of(study, "reason")[0])
+        printf("  %s\n", text_of(study, "reason"));
+    size_t i;
+    json_t *site;
+    json_array_foreach(json_object_get(study, "sites"), i, site)
+    {
+        if (!with_sites)
+            break;
+        printf("  %-24s %-8s %-5s %-9s %6lld patients%s%s\n", text_of(site, "name"),
+               text_of(site, "verdict"),
+               json_is_true(json_object_get(site, "live")) ? "alive" : "away",
+               text_of(site, "standing"), integer_of(site, "patients"),
+               text_of(site, "reason")[0] ? "  " : "", text_of(site, "reason"));
+    }
+}
+
+static int print_status(const struct client_reply *reply, const char *study)
+{
+    json_t *root = json_loadb((const char *)reply->text, reply->text_n, 0, NULL);
+    const json_t *studies = json_object_get(root, "studies");
+    size_t i, count = json_array_size(studies);
+    json_t *one;
+    json_array_foreach(studies, i, one) print_study(one, study != NULL);
+    if (count == 0)
+        fprintf(stderr, study ? "consilium: there is no study '%s'\n" : "no study yet\n", study);
+    json_decref(root);
+    return count == 0 && study ? CLI_FAILED : CLI_OK;
+}
+
+int cmd_status(int argc, char **argv)
+{
+    if (cli_take_flag(&argc, argv, "--help")) {
+        fputs(STATUS_USAGE, stdout);
+        return CLI_OK;
+    }
+    bool json = cli_take_flag(&argc, argv, "--json");
+    const char *folder = cli_take_option(&argc, argv, "--identity");
+    if (argc > 2)
+        return cli_usage("status takes at most one study; --help tells more");
+    const char *study = argc == 2 ? argv[1] : NULL;
+    struct client_reply reply = {0};
+    struct why why;
+    struct result r = ask(folder, "status", study, &reply, &why);
+    if (!ok(r))
+        return cli_fail(r, &why);
+    int code = CLI_OK;
+    if (json)
+        puts(reply.text ? (const char *)reply.text : "{}");
+    else
+        code = print_status(&reply, study);
+    free(reply.text);
+    return code;
+}
+
+static int change(int argc, char **argv, const char *verb, const char *usage)
+{
+    if (cli_take_flag(&argc, argv, "--help")) {
+        fputs(usage, stdout);
+        return CLI_OK;
+    }
+    bool json = cli_take_flag(&argc, argv, "--json");
+    const char *folder = cli_take_option(&argc, argv, "--identity");
+    if (argc != 2)
+        return cli_usage("%s takes one study; --help tells more", verb);
+    struct client_reply reply = {0};
+    struct why why;
+    struct result r = ask(folder, verb, argv[1], &reply, &why);
+    if (!ok(r))
+        return cli_fail(r, &why);
+    if (json) {
+        json_t *o = json_pack("{s:s, s:s}", "study", argv[1], "sentence", reply.sentence);
+        json_dumpf(o, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(o);
+    } else {
+        puts(reply.sentence);
+    }
+    free(reply.text);
+    return CLI_OK;
+}
+
+int cmd_stop(int argc, char **argv)
+{
+    return change(argc, argv, "stop", STOP_USAGE);
+}
+
+int cmd_resume(int argc, char **argv)
+{
+    return change(argc, argv, "resume", RESUME_USAGE);
+}
