@@ -13,8 +13,7 @@ struct result folder_at(struct folder *folder, const char *path, const char *dat
         char *out;
         const char *name;
     } parts[] = {
-        {folder->keys, "keys"},
-        {folder->roster, "roster.json"},
+        {folder->keys, "."},
         {folder->policy, "policy.yaml"},
         {folder->mapping, "mapping.yaml"},
         {folder->data, "data"},

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A site's folder, the same for agent, vault and command line:
  *
- *   keys/         identity (proto/identity.h): tls.key is the agent's, sign.key and seal.key are
- *                 the vault's alone
- *   roster.json   the consortium's members, signed by the coordinator
+ *   member.json, tls.key, ...   identity (proto/identity.h): tls.key is the agent's, sign.key and
+ *                 seal.key are the vault's alone
  *   policy.yaml   what this hospital accepts
  *   mapping.yaml  how its file becomes the plan's
  *   data/         patient rows, the vault's alone (or elsewhere: --data)
@@ -16,8 +15,7 @@
 #include "proto/policy.h"
 
 struct folder {
-    char keys[FS_PATH_BYTES];
-    char roster[FS_PATH_BYTES];
+    char keys[FS_PATH_BYTES]; /* the folder itself */
     char policy[FS_PATH_BYTES];
     char mapping[FS_PATH_BYTES];
     char data[FS_PATH_BYTES];

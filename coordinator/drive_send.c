@@ -58,13 +58,21 @@ void drive_send_offer(struct drive *drive, struct running *running, uint32_t sit
     const char *study = running->study.name;
     struct result r = store_read_envelope(drive->options.store, study, &envelope, &why);
     struct message *message = drive_compose(drive, MESSAGE_STUDY_OFFER, study, 0);
+    char researcher[PLAN_NAME_BYTES] = "";
+    struct drive_member member;
     if (ok(r) && envelope.n > sizeof message->study_offer.launch)
         r = failed(&why, RESULT_INPUT, "the launch of study '%s' is too large", study);
+    if (ok(r))
+        r = envelope_sender(envelope.bytes, envelope.n, researcher, &why);
+    if (ok(r) && !drive->options.find(drive->options.context, researcher, &member))
+        r = failed(&why, RESULT_REFUSED, "its researcher '%s' is no member any more", researcher);
     if (!ok(r)) {
         log_error("study %s is not offered: %s", study, why.text);
     } else {
         memcpy(message->study_offer.launch, envelope.bytes, envelope.n);
         message->study_offer.launch_n = envelope.n;
+        memcpy(message->study_offer.researcher_key, member.sign_public,
+               sizeof message->study_offer.researcher_key);
         drive_post(drive, running->study.members[site].name, now_ms);
     }
     free(envelope.bytes);

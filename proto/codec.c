@@ -129,6 +129,8 @@ static void fill_small(Cns__Message *m, struct bodies *b, const struct message *
     case MESSAGE_STUDY_OFFER:
         cns__study_offer__init(&b->study_offer);
         b->study_offer.launch = field_view(in->study_offer.launch, in->study_offer.launch_n);
+        b->study_offer.researcher_key =
+            field_view(in->study_offer.researcher_key, sizeof in->study_offer.researcher_key);
         m->body_case = CNS__MESSAGE__BODY_STUDY_OFFER;
         m->study_offer = &b->study_offer;
         break;

@@ -123,6 +123,8 @@ static struct result read_body(struct message *to, const Cns__Message *from, str
         return read_hello(&to->hello, from->hello, why);
     case CNS__MESSAGE__BODY_STUDY_OFFER:
         to->kind = MESSAGE_STUDY_OFFER;
+        TRY(field_bytes(to->study_offer.researcher_key, sizeof to->study_offer.researcher_key,
+                        from->study_offer->researcher_key, "researcher_key", why));
         return field_blob(to->study_offer.launch, sizeof to->study_offer.launch,
                           &to->study_offer.launch_n, from->study_offer->launch, "launch", why);
     case CNS__MESSAGE__BODY_STUDY_ANSWER:

@@ -74,10 +74,12 @@ struct message_hello {
     uint64_t peak_memory_kb; /* agent and vault together */
 };
 
-/* The envelope with which the researcher launched the study, byte for byte. */
+/* The envelope with which the researcher launched the study, byte for byte, and the researcher's
+ * signing key, for which the coordinator vouches as it does in the roster. */
 struct message_study_offer {
     unsigned char launch[MESSAGE_BYTES_MAX - 2048];
     size_t launch_n;
+    unsigned char researcher_key[32];
 };
 
 enum study_verdict { STUDY_ALLOWED = 1, STUDY_ASKING, STUDY_REFUSED };

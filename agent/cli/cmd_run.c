@@ -35,9 +35,6 @@ int cmd_run(int argc, char **argv)
         return cli_usage("run: name the site's folder; --help shows how");
     options.path = argv[1];
     struct result r = folder_at(&folder, options.path, data, &why);
-    if (ok(r) && !fs_exists(folder.keys))
-        r = failed(&why, RESULT_INPUT, "%s is not a site's folder: no keys in it; enrol first",
-                   options.path);
     if (!ok(r))
         return cli_fail(r, &why);
     log_start("consilium-agent", LOG_LEVEL_INFO);

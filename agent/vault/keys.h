@@ -7,11 +7,6 @@
 #include "proto/identity.h"
 #include "proto/transfer.h"
 
-struct vault_member {
-    char name[PLAN_NAME_BYTES];
-    unsigned char sign_public[ENVELOPE_SIGN_PUBLIC_BYTES];
-};
-
 struct vault_keys {
     char site[PLAN_NAME_BYTES];
     char consortium[PLAN_NAME_BYTES];
@@ -21,16 +16,11 @@ struct vault_keys {
     unsigned char coordinator_sign[ENVELOPE_SIGN_PUBLIC_BYTES];
     unsigned char coordinator_seal[SEAL_PUBLIC_BYTES];
     struct identity_secrets secrets; /* locked memory */
-    size_t researchers_count;
-    struct vault_member *researchers; /* owned */
 };
 
-/* From the identity folder and the roster file, signed by the coordinator, whose researchers may
- * launch studies. Errors: as identity_load_secrets and roster_parse. */
+/* From the identity folder. Errors: as identity_load_enrolled and identity_load_secrets. */
 struct result vault_keys_load(struct vault_keys *keys, const char *identity_folder,
-                              const char *roster_file, struct why *why) MUST_CHECK;
-
-const struct vault_member *vault_researcher(const struct vault_keys *keys, const char *name);
+                              struct why *why) MUST_CHECK;
 
 void vault_keys_free(struct vault_keys *keys);
 

@@ -58,6 +58,7 @@ static struct result apply_offered(struct ledger *ledger, const struct journal_r
     struct ledger_study study = {.standing = LEDGER_STUDY_OFFERED, .offered_ms = record->time_ms};
     memcpy(study.name, name, sizeof study.name);
     bytes_in_text(in, study.researcher, sizeof study.researcher);
+    bytes_in_bytes(in, study.researcher_key, sizeof study.researcher_key);
     bytes_in_bytes(in, study.plan_hash, sizeof study.plan_hash);
     size_t before = in->left;
     if (!bytes_in_block(in, MESSAGE_BYTES_MAX, &study.launch_n))
@@ -303,7 +304,8 @@ struct result ledger_local(const struct ledger *ledger, const struct ledger_stud
 }
 
 struct result ledger_offered(struct ledger *ledger, uint64_t now_ms, const char *study,
-                             const char *researcher, const unsigned char plan_hash[PLAN_HASH_BYTES],
+                             const char *researcher, const unsigned char researcher_key[32],
+                             const unsigned char plan_hash[PLAN_HASH_BYTES],
                              const unsigned char *launch, size_t launch_n, struct why *why)
 {
     const struct ledger_study *known = ledger_find(ledger, study);
@@ -319,6 +321,7 @@ struct result ledger_offered(struct ledger *ledger, uint64_t now_ms, const char 
     struct bytes_out out = {0};
     bytes_out_text(&out, study);
     bytes_out_text(&out, researcher);
+    bytes_out_bytes(&out, researcher_key, 32);
     bytes_out_bytes(&out, plan_hash, PLAN_HASH_BYTES);
     bytes_out_block(&out, launch, launch_n);
     return append(ledger, LEDGER_OFFERED, now_ms, &out, why);

@@ -68,6 +68,7 @@ struct ledger_task {
 struct ledger_study {
     char name[PLAN_NAME_BYTES];
     char researcher[PLAN_NAME_BYTES];
+    unsigned char researcher_key[32]; /* vouched for by the coordinator's offer */
     unsigned char plan_hash[PLAN_HASH_BYTES];
     uint64_t launch_offset; /* of the researcher's signed launch in the file */
     size_t launch_n;
@@ -112,7 +113,8 @@ struct result ledger_local(const struct ledger *ledger, const struct ledger_stud
  * Each of these appends one record and syncs it, then changes the state by that record. A study
  * offered again under the same name must have the same plan. */
 struct result ledger_offered(struct ledger *ledger, uint64_t now_ms, const char *study,
-                             const char *researcher, const unsigned char plan_hash[PLAN_HASH_BYTES],
+                             const char *researcher, const unsigned char researcher_key[32],
+                             const unsigned char plan_hash[PLAN_HASH_BYTES],
                              const unsigned char *launch, size_t launch_n,
                              struct why *why) MUST_CHECK;
 struct result ledger_verdict(struct ledger *ledger, uint64_t now_ms, const char *study,

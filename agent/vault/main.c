@@ -68,7 +68,7 @@ static struct result open_data(const struct folder *folder, struct vault *vault,
 
 static struct result open_all(const struct folder *folder, struct vault *vault, struct why *why)
 {
-    TRY(vault_keys_load(&vault->keys, folder->keys, folder->roster, why));
+    TRY(vault_keys_load(&vault->keys, folder->keys, why));
     TRY(folder_policy(folder, &vault->policy, why));
     TRY(fs_make_dirs(folder->vault, 0700, why));
     TRY(open_data(folder, vault, why));

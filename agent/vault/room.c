@@ -9,16 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-struct result room_launch(struct vault *vault, const char *study, const unsigned char *launch,
+struct result room_launch(struct vault *vault, const char *study,
+                          const unsigned char researcher_key[32], const unsigned char *launch,
                           size_t launch_n, struct plan *plan, char *researcher, struct why *why)
 {
-    TRY(envelope_sender(launch, launch_n, researcher, why));
-    const struct vault_member *member = vault_researcher(&vault->keys, researcher);
-    if (!member)
-        return failed(why, RESULT_REFUSED, "'%s' is no researcher that this site knows",
-                      researcher);
     struct message *message = vault->scratch[1];
-    TRY(envelope_open(launch, launch_n, member->sign_public, message, why));
+    TRY(envelope_open(launch, launch_n, researcher_key, message, why));
+    memcpy(researcher, message->head.sender, sizeof message->head.sender);
     if (message->kind != MESSAGE_COMMAND || strcmp(message->command.verb, "launch") != 0 ||
         strcmp(message->head.consortium, vault->keys.consortium) != 0)
         return failed(why, RESULT_REFUSED, "the study comes without a researcher's launch");
@@ -70,7 +67,8 @@ struct result room_enter_known(struct vault *vault, const struct ledger_study *s
     struct plan plan;
     char researcher[PLAN_NAME_BYTES];
     TRY(ledger_launch(&vault->ledger, study, &launch, why));
-    TRY(room_launch(vault, study->name, launch, study->launch_n, &plan, researcher, why));
+    TRY(room_launch(vault, study->name, study->researcher_key, launch, study->launch_n, &plan,
+                    researcher, why));
     return room_enter(vault, study->name, &plan, why);
 }
 

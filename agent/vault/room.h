@@ -14,9 +14,10 @@ struct room {
     struct trainer *trainer; /* NULL until the first round */
 };
 
-/* The plan inside a researcher's signed launch. Checks signature, role, consortium and study.
+/* The plan inside a researcher's signed launch. Checks signature, consortium and study.
  * researcher [PLAN_NAME_BYTES]. On success the caller owns *plan. */
-struct result room_launch(struct vault *vault, const char *study, const unsigned char *launch,
+struct result room_launch(struct vault *vault, const char *study,
+                          const unsigned char researcher_key[32], const unsigned char *launch,
                           size_t launch_n, struct plan *plan, char *researcher,
                           struct why *why) MUST_CHECK;
 

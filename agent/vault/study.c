@@ -153,14 +153,16 @@ struct result study_offer(struct vault *vault, const unsigned char *envelope, si
     memcpy(name, message->head.study, sizeof name);
     struct plan plan;
     struct why reason;
-    struct result r = room_launch(vault, name, message->study_offer.launch,
-                                  message->study_offer.launch_n, &plan, researcher, &reason);
+    struct result r =
+        room_launch(vault, name, message->study_offer.researcher_key, message->study_offer.launch,
+                    message->study_offer.launch_n, &plan, researcher, &reason);
     if (!ok(r))
         return answer_refused(vault, name, NO_PLAN, &reason, why);
     unsigned char hash[PLAN_HASH_BYTES];
     memcpy(hash, plan.hash, sizeof hash);
-    r = ledger_offered(&vault->ledger, clock_unix_ms(), name, researcher, hash,
-                       message->study_offer.launch, message->study_offer.launch_n, &reason);
+    r = ledger_offered(&vault->ledger, clock_unix_ms(), name, researcher,
+                       message->study_offer.researcher_key, hash, message->study_offer.launch,
+                       message->study_offer.launch_n, &reason);
     if (!ok(r)) {
         plan_free(&plan);
         if (r.code == RESULT_SYSTEM)

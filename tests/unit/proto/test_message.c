@@ -47,6 +47,7 @@ static void fill(struct message *m)
     case MESSAGE_STUDY_OFFER:
         m->study_offer.launch_n = sizeof m->study_offer.launch - 2048;
         memset(m->study_offer.launch, 'p', m->study_offer.launch_n);
+        memset(m->study_offer.researcher_key, 7, sizeof m->study_offer.researcher_key);
         break;
     case MESSAGE_STUDY_ANSWER:
         m->study_answer.verdict = STUDY_REFUSED;
