@@ -77,8 +77,7 @@ struct result client_open(const char *folder, struct client **ret_client, struct
     if (!folder)
         folder = getenv("CONSILIUM_IDENTITY");
     if (!folder)
-        return failed(why, RESULT_INPUT,
-                      "say who you are: --identity FOLDER, or set CONSILIUM_IDENTITY");
+        return failed(why, RESULT_INPUT, "say who you are: --as FOLDER, or set CONSILIUM_IDENTITY");
     struct client *client = calloc(1, sizeof *client);
     if (!client)
         return failed(why, RESULT_SYSTEM, "out of memory");

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 static const char USAGE[] =
-    "usage: consilium launch PLAN.yaml [--identity FOLDER] [--json]\n\n"
+    "usage: consilium launch PLAN.yaml [--as FOLDER] [--json]\n\n"
     "Checks the plan, signs it and launches the study. The same plan twice is one study.\n"
-    "  --identity FOLDER   who launches (default: $CONSILIUM_IDENTITY)\n";
+    "  --as FOLDER   who launches (default: $CONSILIUM_IDENTITY)\n";
 
 static void print_json(const char *study, const struct client_reply *reply)
 {
@@ -49,7 +49,7 @@ int cmd_launch(int argc, char **argv)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
-    const char *folder = cli_take_option(&argc, argv, "--identity");
+    const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc != 2)
         return cli_usage("launch takes one plan file; --help tells more");
     struct client_reply reply = {0};

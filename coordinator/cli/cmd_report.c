@@ -10,9 +10,10 @@
 #include <string.h>
 
 static const char USAGE[] =
-    "usage: consilium report STUDY [--out report.json] [--identity FOLDER] [--json]\n\n"
+    "usage: consilium report STUDY [--out FOLDER] [--as FOLDER] [--json]\n\n"
     "Fetches the study's report. Without --json a summary is printed.\n"
-    "  --out FILE   writes the JSON report\n";
+    "  --out FOLDER   writes report.json there\n"
+    "  --as FOLDER    who asks (default: $CONSILIUM_IDENTITY)\n";
 
 static double number_of(const json_t *object, const char *key)
 {
@@ -74,6 +75,15 @@ static struct result fetch(const char *study, const char *folder, struct client_
     return r;
 }
 
+static struct result write_files(const char *folder, const struct client_reply *reply,
+                                 struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    TRY(fs_make_dirs(folder, 0755, why));
+    TRY(fs_join(path, folder, "report.json", why));
+    return fs_write_atomic(path, reply->text, reply->text_n, 0644, why);
+}
+
 int cmd_report(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
@@ -81,7 +91,7 @@ int cmd_report(int argc, char **argv)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
-    const char *folder = cli_take_option(&argc, argv, "--identity");
+    const char *folder = cli_take_option(&argc, argv, "--as");
     const char *out = cli_take_option(&argc, argv, "--out");
     if (argc != 2)
         return cli_usage("report takes one study; --help tells more");
@@ -89,7 +99,7 @@ int cmd_report(int argc, char **argv)
     struct why why;
     struct result r = fetch(argv[1], folder, &reply, &why);
     if (ok(r) && out)
-        r = fs_write_atomic(out, reply.text, reply.text_n, 0644, &why);
+        r = write_files(out, &reply, &why);
     json_t *report = ok(r) ? json_loadb((const char *)reply.text, reply.text_n, 0, NULL) : NULL;
     if (ok(r) && !report)
         r = failed(&why, RESULT_INPUT, "the coordinator's report is no JSON");

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char STATUS_USAGE[] =
-    "usage: consilium status [STUDY] [--identity FOLDER] [--json]\n\n"
-    "Shows all studies of the consortium, or one with its sites.\n";
-static const char STOP_USAGE[] = "usage: consilium stop STUDY [--identity FOLDER] [--json]\n\n"
+static const char STATUS_USAGE[] = "usage: consilium status [STUDY] [--as FOLDER] [--json]\n\n"
+                                   "Shows all studies of the consortium, or one with its sites.\n";
+static const char STOP_USAGE[] = "usage: consilium stop STUDY [--as FOLDER] [--json]\n\n"
                                  "Ends a study for good; what was learnt so far is kept.\n";
-static const char RESUME_USAGE[] = "usage: consilium resume STUDY [--identity FOLDER] [--json]\n\n"
+static const char RESUME_USAGE[] = "usage: consilium resume STUDY [--as FOLDER] [--json]\n\n"
                                    "Lets a paused study go on.\n";
 
 static struct result ask(const char *folder, const char *verb, const char *study,
@@ -83,7 +82,7 @@ int cmd_status(int argc, char **argv)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
-    const char *folder = cli_take_option(&argc, argv, "--identity");
+    const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc > 2)
         return cli_usage("status takes at most one study; --help tells more");
     const char *study = argc == 2 ? argv[1] : NULL;
@@ -108,7 +107,7 @@ static int change(int argc, char **argv, const char *verb, const char *usage)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
-    const char *folder = cli_take_option(&argc, argv, "--identity");
+    const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc != 2)
         return cli_usage("%s takes one study; --help tells more", verb);
     struct client_reply reply = {0};

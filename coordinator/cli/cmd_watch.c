@@ -14,7 +14,7 @@
 enum { WATCH_BAR = 24, WATCH_PAUSE_MS = 500 };
 
 static const char USAGE[] =
-    "usage: consilium watch STUDY [--identity FOLDER] [--json]\n\n"
+    "usage: consilium watch STUDY [--as FOLDER] [--json]\n\n"
     "Follows the study until it is finished, stopped or paused. With --json one event a line.\n"
     "Exit code 0 when finished, 1 when stopped or paused.\n";
 
@@ -214,7 +214,7 @@ int cmd_watch(int argc, char **argv)
     struct view view = {.json = cli_take_flag(&argc, argv, "--json"),
                         .terminal = isatty(STDOUT_FILENO),
                         .auroc = (double)NAN};
-    const char *folder = cli_take_option(&argc, argv, "--identity");
+    const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc != 2)
         return cli_usage("watch takes one study; --help tells more");
     struct client *client = NULL;
