@@ -29,6 +29,19 @@ static enum stat_status count_classes(size_t n, const double *y, const double *s
     return out->n_pos == 0 || out->n_neg == 0 ? STAT_SINGLE_CLASS : STAT_OK;
 }
 
+/* Scores in ascending order, tagged with their labels; NULL without memory. */
+static struct rank_item *sorted_with_labels(size_t n, const double *y, const double *score)
+{
+    struct rank_item *items = calloc(n, 2 * sizeof *items);
+    if (!items)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        items[i] =
+            (struct rank_item){.key = rank_key(score[i]), .row = (uint32_t)i, .tag = y[i] == 1.0};
+    rank_sort(n, items, items + n);
+    return items;
+}
+
 /* One group of equal scores, and the counts of each class strictly below it. */
 struct tie_group {
     size_t first, end;
@@ -37,8 +50,7 @@ struct tie_group {
 };
 
 /* Moves to the next group; false at the end. Starts from a zeroed group. */
-static bool next_group(size_t n, const struct rank_item *items, const double *y,
-                       struct tie_group *g)
+static bool next_group(size_t n, const struct rank_item *items, struct tie_group *g)
 {
     g->pos_below += g->pos;
     g->neg_below += g->neg;
@@ -48,9 +60,8 @@ static bool next_group(size_t n, const struct rank_item *items, const double *y,
     if (g->first == n)
         return false;
     while (g->end < n && items[g->end].key == items[g->first].key) {
-        bool positive = y[items[g->end].row] == 1.0;
-        g->pos += positive;
-        g->neg += !positive;
+        g->pos += items[g->end].tag;
+        g->neg += 1 - items[g->end].tag;
         g->end++;
     }
     return true;
@@ -72,7 +83,7 @@ enum stat_status auroc_delong(size_t n, const double *y, const double *score, do
     out->status = count_classes(n, y, score, out);
     if (out->status != STAT_OK)
         return out->status;
-    struct rank_item *items = rank_order(n, score);
+    struct rank_item *items = sorted_with_labels(n, y, score);
     if (!items)
         return out->status = STAT_NO_MEMORY;
 
@@ -80,20 +91,20 @@ enum stat_status auroc_delong(size_t n, const double *y, const double *score, do
     double k = (double)out->n_neg;
     double beaten = 0.0; /* half-integers: exact up to 2^52 pairs */
     struct tie_group g = {0};
-    while (next_group(n, items, y, &g))
+    while (next_group(n, items, &g))
         beaten += (double)g.pos * ((double)g.neg_below + 0.5 * (double)g.neg);
     out->auc = beaten / (m * k);
 
     double s10 = 0.0;
     double s01 = 0.0;
     g = (struct tie_group){0};
-    while (next_group(n, items, y, &g)) {
+    while (next_group(n, items, &g)) {
         double a = v10(&g, out->n_neg);
         double b = v01(&g, out->n_pos);
         s10 += (double)g.pos * (a - out->auc) * (a - out->auc);
         s01 += (double)g.neg * (b - out->auc) * (b - out->auc);
         for (size_t i = g.first; placement && i < g.end; i++)
-            placement[items[i].row] = y[items[i].row] == 1.0 ? a : b;
+            placement[items[i].row] = items[i].tag ? a : b;
     }
     free(items);
     if (out->n_pos < 2 || out->n_neg < 2)

@@ -93,52 +93,94 @@ int mmd_features(size_t n, size_t d, const double *x, size_t features, double si
     return 1;
 }
 
-/* All random features, the shuffled labels, and the sums. */
+enum { BLOCK = 8 }; /* permutations that share one pass over the features */
+
+/* All random features, the labels of a block of permutations, and the sums. */
 struct pooled {
     size_t n, m, features;
-    double *z;       /* [n+m][features] */
-    double *total;   /* [features] */
-    double *part;    /* [features] */
-    uint32_t *label; /* [n+m] below n: the row counts as reference */
+    double *z;              /* [n+m][features] */
+    double *total;          /* [features] */
+    double *part;           /* [BLOCK][features] sums of the smaller group */
+    uint32_t *label;        /* [n+m] shuffled row numbers: below n counts as reference */
+    unsigned char *members; /* [n+m] bit b: in the smaller group of the block's permutation b */
 };
 
-static double statistic(const struct pooled *s)
+typedef void add_row_kernel(size_t n, double *restrict sum, const double *restrict row);
+
+static void add_row_plain(size_t n, double *restrict sum, const double *restrict row)
 {
-    /* Sum the smaller group; the other is the total less it. */
+    for (size_t k = 0; k < n; k++)
+        sum[k] += row[k];
+}
+
+/* The same for wider registers: each sum stands alone, so no bit changes. */
+__attribute__((target("avx2"))) static void add_row_avx2(size_t n, double *restrict sum,
+                                                         const double *restrict row)
+{
+    for (size_t k = 0; k < n; k++)
+        sum[k] += row[k];
+}
+
+/* Notes the current labels as permutation b of the block. */
+static void note_labels(struct pooled *s, int b)
+{
     bool reference = s->n <= s->m;
-    for (size_t f = 0; f < s->features; f++)
-        s->part[f] = 0.0;
     for (size_t i = 0; i < s->n + s->m; i++) {
-        if ((s->label[i] < s->n) != reference)
-            continue;
-        const double *row = s->z + i * s->features;
-        for (size_t f = 0; f < s->features; f++)
-            s->part[f] += row[f];
+        unsigned bit = (s->label[i] < s->n) == reference;
+        s->members[i] = (unsigned char)((b ? s->members[i] : 0u) | bit << b);
     }
-    double size = (double)(reference ? s->n : s->m);
-    double rest = (double)(reference ? s->m : s->n);
-    double sum = 0.0;
-    for (size_t f = 0; f < s->features; f++) {
-        double gap = s->part[f] / size - (s->total[f] - s->part[f]) / rest;
-        sum += gap * gap;
+}
+
+/* Statistics of the first count permutations of the block: the smaller group is summed, the other
+ * is the total less it. */
+static void block_statistics(struct pooled *s, int count, double *statistic)
+{
+    size_t features = s->features;
+    add_row_kernel *add_row = __builtin_cpu_supports("avx2") ? add_row_avx2 : add_row_plain;
+    for (size_t k = 0; k < (size_t)count * features; k++)
+        s->part[k] = 0.0;
+    for (size_t i = 0; i < s->n + s->m; i++) {
+        const double *row = s->z + i * features;
+        for (int b = 0; b < count; b++) {
+            if (s->members[i] >> b & 1)
+                add_row(features, s->part + (size_t)b * features, row);
+        }
     }
-    return sum;
+    double size = (double)(s->n <= s->m ? s->n : s->m);
+    double rest = (double)(s->n + s->m) - size;
+    for (int b = 0; b < count; b++) {
+        const double *part = s->part + (size_t)b * features;
+        statistic[b] = 0.0;
+        for (size_t f = 0; f < features; f++) {
+            double gap = part[f] / size - (s->total[f] - part[f]) / rest;
+            statistic[b] += gap * gap;
+        }
+    }
 }
 
 static void permute(struct pooled *s, const struct mmd_plan *plan, struct mmd *out)
 {
     size_t all = s->n + s->m;
+    double statistic[BLOCK];
     for (size_t i = 0; i < all; i++) {
         s->label[i] = (uint32_t)i;
         for (size_t f = 0; f < s->features; f++)
             s->total[f] += s->z[i * s->features + f];
     }
-    out->mmd2 = statistic(s);
+    note_labels(s, 0);
+    block_statistics(s, 1, statistic);
+    out->mmd2 = statistic[0];
     struct prng prng;
     prng_seed(&prng, plan->seed_permutation);
-    for (size_t b = 0; b < plan->permutations; b++) {
-        prng_shuffle(&prng, all, s->label);
-        out->n_ge += statistic(s) >= out->mmd2 - TIE;
+    for (size_t done = 0; done < plan->permutations;) {
+        int count = 0;
+        for (; count < BLOCK && done < plan->permutations; count++, done++) {
+            prng_shuffle(&prng, all, s->label);
+            note_labels(s, count);
+        }
+        block_statistics(s, count, statistic);
+        for (int b = 0; b < count; b++)
+            out->n_ge += statistic[b] >= out->mmd2 - TIE;
     }
     out->permutations = plan->permutations;
     out->p = (1.0 + (double)out->n_ge) / (1.0 + (double)plan->permutations);
@@ -175,11 +217,12 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
         .m = m,
         .features = features,
         .z = calloc((n + m) * features, sizeof(double)),
-        .total = calloc(features, 2 * sizeof(double)),
+        .total = calloc(features, (1 + BLOCK) * sizeof(double)),
         .label = calloc(n + m, sizeof(uint32_t)),
+        .members = calloc(n + m, 1),
     };
     out->status = STAT_NO_MEMORY;
-    if (s.z && s.total && s.label &&
+    if (s.z && s.total && s.label && s.members &&
         mmd_features(n, d, ref, features, out->sigma, plan->seed_features, s.z) &&
         mmd_features(m, d, cur, features, out->sigma, plan->seed_features, s.z + n * features)) {
         s.part = s.total + features;
@@ -189,5 +232,6 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
     free(s.z);
     free(s.total);
     free(s.label);
+    free(s.members);
     return out->status;
 }

@@ -4,6 +4,7 @@
 #include "linalg/stats/prng.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -37,12 +38,12 @@ uint64_t prng_next(struct prng *prng)
 
 uint64_t prng_bounded(struct prng *prng, uint64_t n)
 {
-    uint64_t threshold = -n % n; /* 2^64 mod n */
-    uint64_t r;
-    do {
-        r = prng_next(prng);
-    } while (r < threshold);
-    return r % n;
+    while (true) {
+        uint64_t r = prng_next(prng);
+        /* Refuse r below 2^64 mod n, which is itself below n: most draws skip that division. */
+        if (r >= n || r >= -n % n)
+            return r % n;
+    }
 }
 
 double prng_u01(struct prng *prng)

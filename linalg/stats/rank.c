@@ -40,24 +40,29 @@ static void sort_small(size_t n, struct rank_item *a)
     }
 }
 
-/* Scatters by one digit; false when all share it and nothing moved. */
-static bool radix_pass(size_t n, const struct rank_item *from, struct rank_item *to, int digit)
+/* Counts every digit of every key in one pass over the items. */
+static void count_digits(size_t n, const struct rank_item *items, uint32_t count[DIGITS][BUCKETS])
 {
-    size_t count[BUCKETS] = {0};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key = items[i].key;
+        for (int d = 0; d < DIGITS; d++, key >>= DIGIT_BITS)
+            count[d][key & (BUCKETS - 1)]++;
+    }
+}
+
+/* Scatters by one digit. */
+static void radix_pass(size_t n, const struct rank_item *from, struct rank_item *to, int digit,
+                       uint32_t *count)
+{
     int shift = digit * DIGIT_BITS;
-    for (size_t i = 0; i < n; i++)
-        count[(from[i].key >> shift) & (BUCKETS - 1)]++;
-    if (count[(from[0].key >> shift) & (BUCKETS - 1)] == n)
-        return false;
-    size_t start = 0;
+    uint32_t start = 0;
     for (int b = 0; b < BUCKETS; b++) {
-        size_t size = count[b];
+        uint32_t size = count[b];
         count[b] = start;
         start += size;
     }
     for (size_t i = 0; i < n; i++)
         to[count[(from[i].key >> shift) & (BUCKETS - 1)]++] = from[i];
-    return true;
 }
 
 void rank_sort(size_t n, struct rank_item *items, struct rank_item *scratch)
@@ -66,11 +71,15 @@ void rank_sort(size_t n, struct rank_item *items, struct rank_item *scratch)
         sort_small(n, items);
         return;
     }
+    uint32_t count[DIGITS][BUCKETS] = {{0}};
+    count_digits(n, items, count);
     struct rank_item *from = items;
     struct rank_item *to = scratch;
     for (int digit = 0; digit < DIGITS; digit++) {
-        if (!radix_pass(n, from, to, digit))
+        /* A digit that all keys share moves nothing. */
+        if (count[digit][(items[0].key >> (digit * DIGIT_BITS)) & (BUCKETS - 1)] == n)
             continue;
+        radix_pass(n, from, to, digit, count[digit]);
         struct rank_item *swap = from;
         from = to;
         to = swap;

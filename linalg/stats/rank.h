@@ -15,6 +15,7 @@
 struct rank_item {
     uint64_t key;
     uint32_t row;
+    uint32_t tag; /* the caller's own, carried along: saves a jump to the row */
 };
 
 /* Key of a value; NaN must have been refused before. */
