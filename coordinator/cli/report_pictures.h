@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pictures of the report, each one <figure> with an SVG; nothing where there is no data. */
+#ifndef CONSILIUM_CLI_REPORT_PICTURES_H
+#define CONSILIUM_CLI_REPORT_PICTURES_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Distinguishable with any colour vision (Okabe and Ito 2008), and in grey by their lightness. */
+#define REPORT_BLUE "#0072B2"
+#define REPORT_SKY "#56B4E9"
+#define REPORT_ORANGE "#E69F00"
+#define REPORT_RED "#C1440E"
+#define REPORT_GREEN "#009E73"
+#define REPORT_INK "#1d2733"
+#define REPORT_GREY "#5b6775"
+#define REPORT_RULE "#d5dbe2"
+
+/* Opens and closes a figure: heading, the SVG of width x height with its spoken title, caption. */
+void picture_open(FILE *out, const char *heading, const char *title, int width, int height);
+void picture_close(FILE *out, const char *caption);
+
+/* AUROC, loss and who counted, by round. */
+void picture_rounds(FILE *out, const json_t *report);
+
+/* AUROC with its interval: pooled, each site, each subgroup. */
+void picture_forest(FILE *out, const json_t *report);
+
+/* Epsilon spent and left of each site's budget. */
+void picture_budget(FILE *out, const json_t *report);
+
+/* AUROC of every model at every site. */
+void picture_matrix(FILE *out, const json_t *report);
+
+/* Observed against predicted risk. */
+void picture_calibration(FILE *out, const json_t *report);
+
+#endif
