@@ -14,7 +14,7 @@ static const char style[] =
     "*{box-sizing:border-box}"
     "body{margin:0;background:#f4f6f8;color:#1d2733;font:16px/1.5 system-ui,-apple-system,"
     "'Segoe UI',Roboto,'Noto Sans','DejaVu Sans',sans-serif}"
-    "main{max-width:1000px;margin:0 auto;padding:28px 20px 60px}"
+    "main{max-width:1080px;margin:0 auto;padding:28px 20px 60px}"
     "header{border-bottom:3px solid #0072B2;padding-bottom:14px;margin-bottom:22px}"
     "h1{font-size:30px;line-height:1.2;margin:0 0 4px}"
     "h2{font-size:19px;margin:0 0 12px}"
@@ -27,10 +27,10 @@ static const char style[] =
     "margin:0 6px 6px 0;background:#fff;font-size:14px}"
     ".good{border-color:#00725a;color:#00543f;background:#e6f5f0}"
     ".bad{border-color:#a63206;color:#8a2a05;background:#fdeee8}"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(145px,1fr));gap:12px;"
     "margin-bottom:22px}"
     ".tile,figure,section{background:#fff;border:1px solid #dde3e9;border-radius:10px}"
-    ".tile{padding:12px 16px}"
+    ".tile{padding:12px 14px}"
     ".tile b{display:block;font-size:25px;line-height:1.25;font-variant-numeric:tabular-nums}"
     ".tile span{color:#4b5663;font-size:14px}"
     "figure,section{margin:0 0 22px;padding:18px 20px;break-inside:avoid}"
@@ -41,12 +41,13 @@ static const char style[] =
     ".cell{font-size:13px}.tiny{font-size:10px}"
     ".wide{overflow-x:auto}"
     "table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}"
-    "th,td{padding:6px 10px;text-align:right;border-bottom:1px solid #e4e9ee;white-space:nowrap}"
+    "th,td{padding:6px 8px;text-align:right;border-bottom:1px solid #e4e9ee;white-space:nowrap}"
     "th{color:#4b5663;font-weight:600;vertical-align:bottom}"
-    "td.text,th.text{text-align:left}td.why{white-space:normal;text-align:left}"
+    "td.text,th.text{text-align:left;white-space:normal}td.why{white-space:normal;text-align:left}"
     "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:14px}"
     "dt{color:#4b5663}dd{margin:0;overflow-wrap:anywhere}"
     "@media print{body{background:#fff}main{max-width:none;padding:0}"
+    ".wide{overflow:visible}table{font-size:12px}th,td{padding:4px 6px}"
     "figure,section,.tile{border-color:#c6ced6}*{print-color-adjust:exact}}";
 
 static bool has(const json_t *o, const char *key)
@@ -193,9 +194,12 @@ static void put_site(FILE *out, const json_t *site)
     html_number(out, number_at(site, "epsilon_budget"), 2);
     fprintf(out, "</td><td>%.3g</td><td>",
             number_at(site, "delta") > 0 ? number_at(site, "delta") : 0);
-    html_interval(out, number_at(site, "auroc"), number_at(site, "auroc_low"),
-                  number_at(site, "auroc_high"));
-    fputs("</td>", out);
+    html_number(out, number_at(site, "auroc"), 3);
+    fputs("<br/><span class=\"quiet\">", out);
+    html_number(out, number_at(site, "auroc_low"), 3);
+    fputs(" to ", out);
+    html_number(out, number_at(site, "auroc_high"), 3);
+    fputs("</span></td>", out);
     put_cell(out, site, "brier", 3);
     fputs("<td>", out);
     html_bytes(out, number_at(site, "bytes_sent"));
@@ -213,7 +217,7 @@ static void put_sites(FILE *out, const json_t *report)
     fputs("<section>\n<h2>The sites</h2>\n<div class=\"wide\"><table>\n<thead><tr>"
           "<th class=\"text\">site</th><th>patients</th><th>rounds<br/>counted</th>"
           "<th>refused</th><th>missed</th><th>&#949; spent<br/>of budget</th><th>&#948;</th>"
-          "<th>AUROC<br/>(95 % interval)</th><th>Brier</th><th>sent</th>"
+          "<th>AUROC<br/>95 % interval</th><th>Brier</th><th>sent</th>"
           "<th>peak<br/>memory, MB</th></tr></thead>\n<tbody>\n",
           out);
     json_array_foreach(sites, i, site)

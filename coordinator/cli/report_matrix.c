@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH = 920, CELL_H = 34, LABELS = 200, HEAD = 96 };
+enum { WIDTH = 920, CELL_H = 34, LABELS = 216, HEAD = 116 };
 
 static double cell_at(const json_t *rows, size_t model, size_t site)
 {
@@ -85,7 +85,7 @@ static void draw_cell(FILE *out, const struct matrix *a, size_t i, size_t j)
                 x + 2, y + 2, a->width - 4, CELL_H - 4, REPORT_ORANGE);
     fprintf(out, "<text class=\"%s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" fill=\"%s\">",
             a->width < 44 ? "tiny" : "cell", x + a->width / 2, y + CELL_H / 2.0 + 4.5,
-            share > 0.55 ? "#fff" : REPORT_INK);
+            share > 0.64 ? "#fff" : REPORT_INK);
     html_number(out, v, a->width < 44 ? 2 : 3);
     fputs("</text>\n", out);
 }
@@ -95,7 +95,7 @@ static void draw_names(FILE *out, const struct matrix *a)
     for (size_t i = 0; i < a->m; i++) {
         fprintf(out, "<text class=\"strong\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LABELS - 10,
                 HEAD + CELL_H * ((double)i + 0.5) + 4.5);
-        html_label(out, name_at(a->models, i), 24);
+        html_label(out, name_at(a->models, i), 22);
         fputs("</text>\n", out);
     }
     for (size_t j = 0; j < a->n; j++) {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WIDTH = 920, LABEL_X = 8, PLOT_LEFT = 270, PLOT_RIGHT = 690, VALUE_X = 712, ROW = 24 };
+enum { WIDTH = 920, LABEL_X = 8, PLOT_LEFT = 260, PLOT_RIGHT = 640, VALUE_X = 660, ROW = 24 };
 
 struct row {
     const char *label, *band;
