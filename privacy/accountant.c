@@ -2,6 +2,7 @@
 /* Chooses the grid, composes both directions, and reports the worse one beside the Renyi bound. */
 #include "privacy/accountant.h"
 
+#include "privacy/fft.h"
 #include "privacy/normal.h"
 #include "privacy/pld_sum.h"
 #include "privacy/rdp.h"
@@ -130,7 +131,7 @@ static enum pld_result grids_init(struct grids *g, const struct query *query, do
         double runs;
         rc = pld_bins_init(&bins, &query->events[i], query->adjacency, grid, query->tail, &runs);
         points += bins.count;
-        if (points > PLD_POINTS_MAX)
+        if (points > 2 * PLD_POINTS_MAX)
             rc = PLD_TOO_FINE;
         for (int d = 0; d < g->directions && rc == PLD_OK; d++)
             rc = add_part(&g->parts[d][i], &bins, runs, d == 0 ? PLD_REMOVE : PLD_ADD);
@@ -166,7 +167,7 @@ static double wanted_grid(const struct grids *g, const struct query *query)
     }
     for (size_t i = 0; i < g->count; i++)
         points += (double)g->parts[0][i].pld->count;
-    return fmax(grid, fmax(range, points * g->grid) / (0.9 * PLD_POINTS_MAX));
+    return fmax(grid, fmax(range, points * g->grid / 2) / (0.9 * PLD_POINTS_MAX));
 }
 
 /* Builds the grids: of the given width, or probing with a coarse one and going on until the
@@ -200,20 +201,23 @@ static enum pld_result choose_grids(struct grids *g, const struct query *query, 
 static enum pld_result answer(const struct grids *g, const struct query *query, double value,
                               struct accountant_bound *ret)
 {
+    struct fft_plan plan = {0};
+    enum pld_result rc = PLD_OK;
     ret->upper = ret->lower = 0;
     ret->grid = g->grid;
     for (int d = 0; d < g->directions; d++) {
         struct pld_sum sum;
-        enum pld_result rc = pld_sum_init(&sum, g->parts[d], g->count, &g->tilt[d]);
+        rc = pld_sum_init(&sum, g->parts[d], g->count, &g->tilt[d], &plan);
         if (rc != PLD_OK)
-            return rc;
+            break;
         double lower, upper = query->goal.at_delta ? pld_sum_epsilon(&sum, value, &lower)
                                                    : pld_sum_delta(&sum, value, &lower);
         ret->upper = fmax(ret->upper, upper);
         ret->lower = fmax(ret->lower, lower);
         pld_sum_free(&sum);
     }
-    return PLD_OK;
+    fft_plan_free(&plan);
+    return rc;
 }
 
 /* The distribution's bracket, tightened by the Renyi bound where the grid had to be coarse. */

@@ -180,12 +180,23 @@ size_t fft_good_length(size_t n)
     return 2 * best;
 }
 
+static struct cplx root(size_t k, size_t n)
+{
+    double angle = -2.0 * M_PI * ((double)k / (double)n);
+    return (struct cplx){cos(angle), sin(angle)};
+}
+
+/* exp(-2 pi i k / n) for k < count, each the product of a far and a near root: two roundings. */
 static void fill_roots(double *out, size_t count, size_t n)
 {
-    for (size_t k = 0; k < count; k++) {
-        double angle = -2.0 * M_PI * ((double)k / (double)n);
-        out[2 * k] = cos(angle);
-        out[2 * k + 1] = sin(angle);
+    enum { NEAR = 256 };
+    struct cplx near[NEAR], *w = (struct cplx *)out;
+    for (size_t k = 0; k < NEAR; k++)
+        near[k] = root(k, n);
+    for (size_t at = 0; at < count; at += NEAR) {
+        struct cplx far = root(at, n);
+        for (size_t k = 0; k < NEAR && at + k < count; k++)
+            w[at + k] = mul(far, near[k]);
     }
 }
 

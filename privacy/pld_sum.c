@@ -113,8 +113,17 @@ static void unwrap(struct pld_sum *sum, const double *x)
     }
 }
 
+/* Keeps a plan that is long enough and not much longer. */
+static int take_plan(struct fft_plan *plan, size_t least)
+{
+    if (plan->n >= least && plan->n <= least + least / 8)
+        return 0;
+    fft_plan_free(plan);
+    return fft_plan_init(plan, fft_good_length(least));
+}
+
 enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, size_t count,
-                             const struct pld_tilt *tilt)
+                             const struct pld_tilt *tilt, struct fft_plan *plan)
 {
     *sum = (struct pld_sum){.grid = parts[0].pld->grid,
                             .theta = tilt->theta,
@@ -123,7 +132,9 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
     if (!(high - low + 2 < PLD_POINTS_MAX) || !(fabs(low) < 1e15) || !(fabs(high) < 1e15))
         return PLD_TOO_FINE;
     sum->low = (long)low;
-    sum->count = fft_good_length((size_t)(high - low) + 2);
+    if (take_plan(plan, (size_t)(high - low) + 2) != 0)
+        return PLD_NO_MEMORY;
+    sum->count = plan->n;
     double log_finite = 0;
     for (size_t i = 0; i < count; i++) {
         log_finite += parts[i].runs * log1p(-fmin(parts[i].pld->infinite, 1));
@@ -132,16 +143,14 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
     }
     sum->infinite = -expm1(log_finite);
     sum->slack = 4e-16 + ROUNDING * ((double)sum->count + 20 * sum->runs);
-    struct fft_plan plan;
-    int made = fft_plan_init(&plan, sum->count);
     size_t bytes = (sum->count + 2) * sizeof(double);
     double *x = malloc(bytes), *y = count > 1 ? malloc(bytes) : NULL;
-    if (made == 0 && x && (y || count == 1))
-        transform(&plan, parts, count, tilt->theta, x, y);
-    fft_plan_free(&plan);
+    bool room = x && (y || count == 1);
+    if (room)
+        transform(plan, parts, count, tilt->theta, x, y);
     free(y);
-    sum->mass = made == 0 && x ? malloc(bytes) : NULL;
-    if (!sum->mass || (count > 1 && !y)) {
+    sum->mass = room ? malloc(bytes) : NULL;
+    if (!sum->mass) {
         free(x);
         pld_sum_free(sum);
         return PLD_NO_MEMORY;

@@ -19,10 +19,14 @@ struct pld_sum {
     double moved;    /* mass off the grid, over all runs */
 };
 
+struct fft_plan;
+
 /* Composes parts on one common grid with the given tilt. PLD_TOO_FINE when the range of the tilt
- * needs more than PLD_POINTS_MAX points. Free with pld_sum_free also after a failure. */
+ * needs more than PLD_POINTS_MAX points. *plan is kept for the next composition of about that
+ * length: start it zeroed, free it at the end. Free the sum with pld_sum_free also after a failure.
+ */
 enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, size_t count,
-                             const struct pld_tilt *tilt);
+                             const struct pld_tilt *tilt, struct fft_plan *plan);
 
 void pld_sum_free(struct pld_sum *sum);
 
