@@ -4,7 +4,7 @@
 #include "coordinator/chain.h"
 #include "coordinator/cli/stats_input.h"
 #include "coordinator/validate/aacp.h"
-#include "coordinator/validate/gate.h"
+#include "coordinator/validate/gate_json.h"
 #include "coordinator/validate/merkle.h"
 #include "proto/base/cleanup.h"
 
@@ -14,149 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct result read_policy(const json_t *o, struct gate_policy *p, struct why *why)
-{
-    *p = gate_policy_default();
-    const struct {
-        const char *key;
-        double *value;
-    } reals[] = {
-        {"var_ratio_max", &p->var_ratio_max},
-        {"quorum_frac", &p->quorum_frac},
-        {"weight_cap", &p->weight_cap},
-        {"alpha", &p->alpha},
-        {"ni_margin", &p->ni_margin},
-        {"site_margin", &p->site_margin},
-        {"site_catastrophe", &p->site_catastrophe},
-        {"auc_floor", &p->auc_floor},
-    };
-    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
-        TRY(stats_real(o, reals[i].key, *reals[i].value, reals[i].value, why));
-    uint64_t whole;
-    TRY(stats_whole(o, "min_cell", p->min_cell, &whole, why));
-    p->min_cell = whole;
-    TRY(stats_whole(o, "quorum_min", p->quorum_min, &whole, why));
-    p->quorum_min = whole;
-    return DONE;
-}
-
-static struct result read_site(const json_t *o, struct gate_site *s, struct why *why)
-{
-    uint64_t n_pos;
-    uint64_t n_neg;
-    *s = (struct gate_site){
-        .id = stats_text(o, "id", NULL),
-        .status = stats_text(o, "status", NULL),
-        .ece = NAN,
-        .ece_null = NAN,
-        .slope = NAN,
-        .slope_se = NAN,
-        .spiegelhalter_z = NAN,
-    };
-    if (!s->id || !s->status)
-        return failed(why, RESULT_INPUT, "every site needs an id and a status");
-    TRY(stats_whole(o, "n_pos", 0, &n_pos, why));
-    TRY(stats_whole(o, "n_neg", 0, &n_neg, why));
-    TRY(stats_real(o, "auc", NAN, &s->auc, why));
-    TRY(stats_real(o, "var_auc", NAN, &s->var_auc, why));
-    TRY(stats_real(o, "d", NAN, &s->d, why));
-    TRY(stats_real(o, "var_d", NAN, &s->var_d, why));
-    s->n_pos = n_pos;
-    s->n_neg = n_neg;
-    return DONE;
-}
-
-static json_t *rules_json(const struct gate_record *r)
-{
-    static const char *const OUTCOMES[] = {"pass", "hold", "reject", "off", "pending"};
-    json_t *array = json_array();
-    for (int k = 0; k < GATE_RULES; k++)
-        json_array_append_new(array,
-                              json_pack("{s:i, s:s, s:s, s:s}", "rule", r->rule[k].number, "name",
-                                        r->rule[k].name, "outcome", OUTCOMES[r->rule[k].outcome],
-                                        "words", r->rule[k].words));
-    return array;
-}
-
-/* Parts of the answer that exist only past the quorum. */
-static void add_pooled(json_t *o, const struct gate_record *r, const struct gate_site *sites,
-                       const struct gate_site_verdict *verdicts)
-{
-    const struct pool *re = &r->random;
-    json_t *weights = json_array();
-    json_t *harm = json_array();
-    json_t *drop = json_array();
-    for (size_t i = 0; i < r->n_sites; i++) {
-        if (verdicts[i].used)
-            json_array_append_new(weights, stats_json(verdicts[i].weight));
-        if (verdicts[i].harm)
-            json_array_append_new(harm, json_string(sites[i].id));
-        if (verdicts[i].large_drop)
-            json_array_append_new(drop, json_string(sites[i].id));
-    }
-    json_object_set_new(o, "weights", weights);
-    json_object_set_new(o, "site_harm", harm);
-    json_object_set_new(o, "site_large_drop", drop);
-    json_object_set_new(o, "d_pooled", stats_json(r->d_pooled));
-    json_object_set_new(o, "se_pooled", stats_json(r->se_pooled));
-    json_object_set_new(o, "d_lower", stats_json(r->d_lower));
-    json_object_set_new(o, "d_upper", stats_json(r->d_upper));
-    json_object_set_new(o, "auc_pooled", stats_json(r->auc_pooled));
-    json_object_set_new(o, "auc_lower", stats_json(r->auc_lower));
-    json_object_set_new(o, "power_at_equality", stats_json_or_null(r->power));
-    json_object_set_new(
-        o, "re_report",
-        json_pack("{s:o, s:o, s:o, s:o, s:o}", "mu", stats_json_or_null(re->mu), "tau2",
-                  stats_json_or_null(re->tau2), "se_mhksj", stats_json_or_null(re->se_mhksj),
-                  "ci_mhksj", isnan(re->ci_mhksj[0]) ? json_null() : stats_json_pair(re->ci_mhksj),
-                  "pi_mhksj",
-                  isnan(re->pi_mhksj[0]) ? json_null() : stats_json_pair(re->pi_mhksj)));
-}
-
-static json_t *record_json(const struct gate_record *r, const struct gate_site *sites,
-                           const struct gate_site_verdict *verdicts)
-{
-    const char *reasons[2 * GATE_RULES];
-    size_t count = gate_reasons(r, reasons);
-    json_t *used = json_array();
-    json_t *not_used = json_array();
-    json_t *why_not = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(why_not, json_string(reasons[i]));
-    for (size_t i = 0; i < r->n_sites; i++) {
-        if (verdicts[i].used)
-            json_array_append_new(used, json_string(sites[i].id));
-        else
-            json_array_append_new(not_used, json_pack("[s, s]", sites[i].id, verdicts[i].reason));
-    }
-    json_t *o =
-        json_pack("{s:s, s:o, s:o, s:o, s:o}", "decision", gate_decision_name(r->decision),
-                  "reasons", why_not, "used", used, "not_used", not_used, "rules", rules_json(r));
-    if (r->quorum)
-        add_pooled(o, r, sites, verdicts);
-    else
-        json_object_set_new(o, "quorum_needed", json_integer((json_int_t)r->quorum_needed));
-    return o;
-}
-
 struct result stats_gate(const struct stats_job *job, json_t **got, struct why *why)
 {
-    const json_t *array = json_object_get(job->inputs, "sites");
-    size_t n = json_array_size(array);
-    if (n == 0 || n > GATE_SITES_MAX)
-        return failed(why, RESULT_INPUT, "\"sites\" must list 1 to %d sites (in a .json file)",
-                      GATE_SITES_MAX);
-    CLEANUP(free_pointer) struct gate_site *sites = calloc(n, sizeof *sites);
-    CLEANUP(free_pointer) struct gate_site_verdict *verdicts = calloc(n, sizeof *verdicts);
-    if (!sites || !verdicts)
-        return failed(why, RESULT_SYSTEM, "no memory for %zu sites", n);
-    struct gate_input input = {.n_sites = n, .sites = sites};
-    TRY(read_policy(json_object_get(job->inputs, "policy"), &input.policy, why));
-    for (size_t i = 0; i < n; i++)
-        TRY(read_site(json_array_get(array, i), &sites[i], why));
+    CLEANUP(gate_parsed_free) struct gate_parsed parsed = {0};
+    TRY(gate_parse(job->inputs, &parsed, why));
+    CLEANUP(free_pointer)
+    struct gate_site_verdict *verdicts = calloc(parsed.input.n_sites + 1, sizeof *verdicts);
+    if (!verdicts)
+        return failed(why, RESULT_SYSTEM, "no memory for %zu sites", parsed.input.n_sites);
     struct gate_record record;
-    TRY(gate_decide(&input, &record, verdicts, why));
-    *got = record_json(&record, sites, verdicts);
+    TRY(gate_decide(&parsed.input, &record, verdicts, why));
+    *got = gate_record_json(&record, parsed.sites, verdicts);
     return DONE;
 }
 

@@ -268,10 +268,16 @@ static void rule_ledger(const struct gate_input *in, struct gate_record *record)
         gate_rule_says(record, 9, GATE_RULE_OFF, "", "no alpha ledger in this policy");
         return;
     }
-    gate_rule_says(record, 9, l->approved ? GATE_RULE_PASS : GATE_RULE_HOLD, "alpha_ledger",
+    double alpha = (double)l->alpha / 1e6;
+    bool approved = l->approved;
+    if (l->by_bound) {
+        double lower = record->d_pooled - normal_isf(alpha) * record->se_pooled;
+        approved = lower > -in->policy.ni_margin;
+    }
+    gate_rule_says(record, 9, approved ? GATE_RULE_PASS : GATE_RULE_HOLD, "alpha_ledger",
                    "policy %.20s gave this candidate alpha %.6f and %s it%s%.200s", l->policy,
-                   (double)l->alpha / 1e6, l->approved ? "approves" : "does not approve",
-                   l->detail ? ": " : "", l->detail ? l->detail : "");
+                   alpha, approved ? "approves" : "does not approve", l->detail ? ": " : "",
+                   l->detail ? l->detail : "");
 }
 
 static void rule_signatures(const struct gate_input *in, struct gate_record *record)

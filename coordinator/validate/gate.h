@@ -76,9 +76,12 @@ struct gate_integrity {
     const char *detail;
 };
 
-/* The alpha ledger's answer (rule 9); policy names it: fixed, reset, bac, babr. */
+/* The alpha ledger's answer (rule 9); policy names it: fixed, reset, bac, babr. by_bound: the gate
+ * itself tests the pooled difference at this alpha (fixed, reset); otherwise approved says what the
+ * ledger decided. */
 struct gate_ledger {
     bool used;
+    bool by_bound;
     bool approved;
     int64_t alpha; /* micro-units given to this candidate */
     const char *policy;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The promotion gate: order of rules, outcomes, degenerate messages, and how often it promotes
  * candidates that are worse by just the margin. */
-#include "coordinator/validate/gate.h"
+#include "coordinator/validate/alpha_ledger.h"
+#include "coordinator/validate/gate_json.h"
 #include "linalg/special.h"
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/prng.h"
@@ -12,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -179,6 +181,86 @@ static void later_rules_hold(void **state)
     assert_string_equal(r.rule[6].reason, "fairness_missing");
 }
 
+static void ledgers_spend_their_alpha_once(void **state)
+{
+    (void)state;
+    struct alpha_ledger l;
+    struct why why;
+    assert_false(ok(alpha_ledger_init(&l, ALPHA_BAC, 50000, &why)));
+    assert_false(ok(alpha_ledger_init(&l, ALPHA_FIXED, 1000000, &why)));
+    assert_true(ok(alpha_ledger_init(&l, ALPHA_FIXED, 50000, &why)));
+    for (int k = 0; k < 100; k++) {
+        alpha_ledger_charge(&l, k % 3 == 0);
+        assert_true(l.spent <= l.total);
+    }
+    assert_int_equal(alpha_ledger_next(&l), 0);
+    assert_true(ok(alpha_ledger_init(&l, ALPHA_RESET, 50000, &why)));
+    alpha_ledger_charge(&l, false);
+    assert_int_equal(alpha_ledger_next(&l), 12500);
+    alpha_ledger_charge(&l, true);
+    assert_int_equal(alpha_ledger_next(&l), 25000);
+
+    /* The same numbers pass at the policy's alpha and not at what is left of the ledger's. */
+    struct gate_site s[K];
+    struct gate_site_verdict v[K];
+    good_sites(s);
+    for (int k = 0; k < K; k++) {
+        s[k].d = -0.008;
+        s[k].var_d = 1.8e-4;
+    }
+    l.tries = 12;
+    struct gate_ledger rule = alpha_ledger_rule(&l);
+    struct gate_input in = {.policy = gate_policy_default(), .n_sites = K, .sites = s};
+    assert_int_equal(decide(&in, v).decision, GATE_PROMOTE);
+    in.ledger = &rule;
+    struct gate_record r = decide(&in, v);
+    assert_int_equal(r.decision, GATE_HOLD);
+    assert_string_equal(r.rule[8].reason, "alpha_ledger");
+    l.tries = 0;
+    rule = alpha_ledger_rule(&l);
+    assert_int_equal(decide(&in, v).decision, GATE_PROMOTE);
+}
+
+static void decisions_replay_bit_for_bit(void **state)
+{
+    (void)state;
+    struct gate_site s[K];
+    struct gate_site_verdict v[K];
+    struct gate_group groups[] = {{"sex=f", 0.01, 1e-4}};
+    struct gate_integrity fine = {true, true, true, NULL};
+    struct gate_ledger ledger = {.used = true, .approved = true, .alpha = 20000, .policy = "bac"};
+    struct why why;
+    good_sites(s);
+    s[1].status = "timeout";
+    s[2].auc = 0.1 + 0.2 + 0.53; /* no short decimal */
+    s[3].ece = NAN;
+    struct gate_input in = {.policy = gate_policy_default(),
+                            .integrity = &fine,
+                            .n_sites = K,
+                            .sites = s,
+                            .n_groups = 1,
+                            .groups = groups,
+                            .ledger = &ledger,
+                            .signatures = 1};
+    in.policy.fairness_used = in.policy.calibration_used = true;
+    in.policy.signatures_needed = 2;
+    struct gate_record r = decide(&in, v);
+    char *input = NULL;
+    char *record = NULL;
+    assert_true(ok(gate_input_text(&in, &input, &why)));
+    assert_true(ok(gate_record_text(&r, s, v, &record, &why)));
+    assert_true(ok(gate_replay(input, record, &why)));
+    char *digit = strstr(record, "\"d_pooled\":0.");
+    assert_non_null(digit);
+    digit[16] = digit[16] == '1' ? '2' : '1';
+    assert_int_equal(gate_replay(input, record, &why).code, RESULT_REFUSED);
+    assert_int_equal(gate_replay("{", record, &why).code, RESULT_INPUT);
+    assert_int_equal(gate_replay("{\"sites\":[{}]}", record, &why).code, RESULT_INPUT);
+    assert_int_equal(gate_replay("{\"sites\":3}", record, &why).code, RESULT_INPUT);
+    free(input);
+    free(record);
+}
+
 static void impossible_policies_are_refused(void **state)
 {
     (void)state;
@@ -263,6 +345,8 @@ int main(void)
         cmocka_unit_test(sites_are_excluded_with_a_reason),
         cmocka_unit_test(harm_and_large_drop_are_both_named),
         cmocka_unit_test(later_rules_hold),
+        cmocka_unit_test(ledgers_spend_their_alpha_once),
+        cmocka_unit_test(decisions_replay_bit_for_bit),
         cmocka_unit_test(impossible_policies_are_refused),
         cmocka_unit_test(false_promotion_stays_at_alpha),
     };
