@@ -8,11 +8,18 @@
 
 #include <math.h>
 
-static void add_bias(size_t rows, size_t n, const double *bias, double *z)
+static void add_bias(size_t rows, size_t n, const double *restrict bias, double *restrict z)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < n; j++)
             z[r * n + j] += bias[j];
+}
+
+static void add_columns(size_t rows, size_t n, const double *restrict d, double *restrict bias)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < n; j++)
+            bias[j] += d[r * n + j];
 }
 
 /* A NaN stays NaN under both, so that its row is seen to be broken. */
@@ -86,9 +93,6 @@ void model_gradient(const struct model *model, size_t rows, const struct model_w
         const struct model_layer *layer = &model->layer[l];
         blas_multiply_at(layer->inputs, layer->outputs, rows, work->a[l], work->d[l], 1.0,
                          gradient + layer->weight);
-        double *bias = gradient + layer->bias;
-        for (size_t r = 0; r < rows; r++)
-            for (size_t j = 0; j < layer->outputs; j++)
-                bias[j] += work->d[l][r * layer->outputs + j];
+        add_columns(rows, layer->outputs, work->d[l], gradient + layer->bias);
     }
 }

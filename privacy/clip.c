@@ -85,9 +85,11 @@ void clip_free(struct clip *clip)
     memset(clip, 0, sizeof *clip);
 }
 
-size_t clip_slots(size_t declared_patients)
+size_t clip_slots(size_t patients, size_t patient_rows)
 {
-    return declared_patients / CLIP_SLOT_PATIENTS + 1;
+    size_t each = CLIP_SLOT_ROWS / (patient_rows > 0 ? patient_rows : 1);
+    each = each < CLIP_SLOT_PATIENTS ? each : CLIP_SLOT_PATIENTS;
+    return patients / (each > 0 ? each : 1) + 1;
 }
 
 void clip_begin(struct clip *clip)

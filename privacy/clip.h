@@ -25,8 +25,8 @@ enum {
     CLIP_ROW_NORMS_MAX = 4,       /* a row of several is cut at this many clip norms first */
 };
 
-/* Largest count of patients in one slot that clip_slots aims at. */
-enum { CLIP_SLOT_PATIENTS = 128 };
+/* What clip_slots aims at, in the mean. */
+enum { CLIP_SLOT_PATIENTS = 1024, CLIP_SLOT_ROWS = 4096 };
 
 struct clip_settings {
     struct release_grid grid; /* clip norm and step, from release_grid_init with the model's
@@ -74,9 +74,10 @@ enum clip_status clip_create(struct clip *clip, const struct model *model,
 /* Wipes and frees. */
 void clip_free(struct clip *clip);
 
-/* Slots for this many patients. The argument must be a public constant (the declared number), or
- * one patient more could move every other patient to another slot. */
-size_t clip_slots(size_t declared_patients);
+/* Slots for about this many patients in a step, each of at most patient_rows rows. Both must be
+ * public constants (declared number times sampling rate, cap of the plan), or one patient more
+ * could move every other patient to another slot. */
+size_t clip_slots(size_t patients, size_t patient_rows);
 
 /* Starts a sum at zero. */
 void clip_begin(struct clip *clip);

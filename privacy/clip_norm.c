@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ghost norms: |g_p|^2 = sum_l sum_{r,s} (<a_r,a_s> + 1) <d_r,d_s>, by row norms for one row, by
- * Gram matrices for several, or by the gradient itself where that is smaller.
+ * pairs for few, by Gram matrices for several, or by the gradient itself where that is smaller.
  *
  * Rounding: a dot product of length n in double is off by at most gamma_n = n 2^-53 of the sum of
  * absolute terms (Higham, Accuracy and Stability, section 3.1), which the bound below adds back. */
@@ -11,17 +11,29 @@
 #include <math.h>
 #include <string.h>
 
+enum {
+    LONG_ROW = 48, /* from here on the library's kernel is worth its call */
+    FEW_ROWS = 8,  /* up to here pairs of rows are cheaper than small matrices */
+};
+
 /* Eight running sums, so that the compiler may keep them in vector registers. */
-double clip_square(size_t n, const double *x)
+static double dot(size_t n, const double *x, const double *y)
 {
     double s[8] = {0};
     size_t i = 0;
+    if (n >= LONG_ROW)
+        return blas_dot(n, x, y);
     for (; i + 8 <= n; i += 8)
         for (size_t k = 0; k < 8; k++)
-            s[k] += x[i + k] * x[i + k];
+            s[k] += x[i + k] * y[i + k];
     for (; i < n; i++)
-        s[0] += x[i] * x[i];
+        s[0] += x[i] * y[i];
     return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+double clip_square(size_t n, const double *x)
+{
+    return dot(n, x, x);
 }
 
 static bool gram_is_cheaper(const struct model_layer *layer, size_t rows)
@@ -70,6 +82,18 @@ static void cut_row(const struct model *model, struct model_work *work, size_t r
         for (size_t j = 0; j < n; j++)
             work->d[l][row * n + j] *= factor;
     }
+}
+
+/* sum over r != s of (<a_r,a_s> + 1) <d_r,d_s>. */
+static double layer_by_pairs(const struct model_layer *layer, const double *a, const double *d,
+                             size_t rows)
+{
+    double sum = 0.0;
+    for (size_t r = 1; r < rows; r++)
+        for (size_t s = 0; s < r; s++)
+            sum += (dot(layer->inputs, a + r * layer->inputs, a + s * layer->inputs) + 1.0) *
+                   dot(layer->outputs, d + r * layer->outputs, d + s * layer->outputs);
+    return 2.0 * sum;
 }
 
 /* sum_{r,s} (<a_r,a_s> + 1) <d_r,d_s> by two small products. */
@@ -126,12 +150,19 @@ double clip_patient_norm(const struct model *model, struct model_work *work, siz
         const struct model_layer *layer = &model->layer[l];
         const double *a = work->a[l] + first * layer->inputs;
         const double *d = work->d[l] + first * layer->outputs;
-        double norms = 0.0;
-        for (size_t r = 0; r < rows; r++)
-            norms += sqrt(row_square(model, work, l, first + r, square[r]));
+        double norms = 0.0, own = 0.0;
+        for (size_t r = 0; r < rows; r++) {
+            double row = row_square(model, work, l, first + r, square[r]);
+            own += row;
+            norms += sqrt(row);
+        }
         sum_abs += norms * norms;
-        sum += gram_is_cheaper(layer, rows) ? layer_by_gram(layer, a, d, rows, scratch)
-                                            : layer_direct(layer, a, d, rows, scratch);
+        if (rows <= FEW_ROWS)
+            sum += own + layer_by_pairs(layer, a, d, rows);
+        else if (gram_is_cheaper(layer, rows))
+            sum += layer_by_gram(layer, a, d, rows, scratch);
+        else
+            sum += layer_direct(layer, a, d, rows, scratch);
     }
     /* fmax would turn a NaN into 0. */
     return (1.0 + unit) * sqrt((sum < 0.0 ? 0.0 : sum) + unit * sum_abs);

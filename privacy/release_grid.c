@@ -8,6 +8,7 @@
 #include "privacy/noise.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double KAPPA = 4;
 static const double LARGEST = 0x1p61; /* of a rounded slot, in steps */
@@ -27,15 +28,42 @@ int release_grid_init(struct release_grid *grid, double clip, double noise, uint
     return 0;
 }
 
+/* For |x| below 2^51 the double x + 1.5 2^52 holds x rounded to an integer, ties to even, in its
+ * low bits, and has the exponent of 2^52; no other x, and no NaN, has it. */
+static const double ROUNDER = 0x1.8p52;
+
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* The plain loop, for slots beyond 2^51 steps. */
+static int add_large(const double *sum, int64_t *total, size_t n, double per_step)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(sum[i] * per_step) < LARGEST))
+            return -1;
+    for (size_t i = 0; i < n; i++)
+        total[i] += (int64_t)rint(sum[i] * per_step);
+    return 0;
+}
+
 int release_add(const struct release_grid *grid, const double *sum, int64_t *total, size_t n)
 {
+    double per_step = 1 / grid->step;
+    uint64_t rounder = bits_of(ROUNDER), exponents = 0, overflow = 0;
     for (size_t i = 0; i < n; i++) {
-        double steps = sum[i] / grid->step;
-        if (!(fabs(steps) < LARGEST) || total[i] > INT64_MAX / 2 || total[i] < -(INT64_MAX / 2))
-            return -1;
+        exponents |= bits_of(sum[i] * per_step + ROUNDER) ^ rounder;
+        overflow |= (uint64_t)total[i] + (UINT64_C(1) << 62); /* top bit: outside +-2^62 */
     }
+    if (overflow >> 63)
+        return -1;
+    if (exponents >> 52)
+        return add_large(sum, total, n, per_step);
     for (size_t i = 0; i < n; i++)
-        total[i] += (int64_t)rint(sum[i] / grid->step);
+        total[i] += (int64_t)(bits_of(sum[i] * per_step + ROUNDER) - rounder);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "agent/vault/dataset_rows.h"
 #include "privacy/clip_norm.h"
 
+#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,23 @@ static void count_refusal(struct dataset_counts *counts, const char *column,
         counts->refusal[i] = (struct dataset_refusal){column, reason, 0, line};
     }
     counts->refusal[i].rows++;
+}
+
+/* The rows of one patient that training counts. */
+static size_t training_cap(const struct plan *plan)
+{
+    size_t cap = plan->privacy.max_rows_per_patient;
+    if (plan->privacy.mode == PRIVACY_NONE || cap > CLIP_PATIENT_ROWS_MAX)
+        return CLIP_PATIENT_ROWS_MAX;
+    return cap > 0 ? cap : 1;
+}
+
+/* From public constants alone; without a declared number one slot does. */
+static size_t slots_of(const struct plan *plan, const struct mapping *mapping)
+{
+    double declared = mapping ? (double)mapping->declared_patients : 0.0;
+    double patients = fmin(declared, DATASET_ROWS_MAX) * fmin(plan->privacy.sampling_rate, 1.0);
+    return clip_slots(patients > 0.0 ? (size_t)patients : 0, training_cap(plan));
 }
 
 /* Everything that one reading needs. */
@@ -160,15 +178,6 @@ static void close_slots(struct dataset_part *part)
             part->slot_first[s + 1] = part->slot_first[s];
 }
 
-/* The rows of one patient that training counts. */
-static size_t training_cap(const struct plan *plan)
-{
-    size_t cap = plan->privacy.max_rows_per_patient;
-    if (plan->privacy.mode == PRIVACY_NONE || cap > CLIP_PATIENT_ROWS_MAX)
-        return CLIP_PATIENT_ROWS_MAX;
-    return cap > 0 ? cap : 1;
-}
-
 static bool split(struct reading *r)
 {
     struct dataset *d = r->dataset;
@@ -239,8 +248,7 @@ struct result dataset_load(struct dataset *dataset, const struct plan *plan,
     if (!r)
         return failed(why, RESULT_SYSTEM, "%s: not enough memory to read the file", name);
     *r = (struct reading){.dataset = dataset, .plan = plan, .key = key};
-    uint64_t declared = mapping ? mapping->declared_patients : 0;
-    r->slots = clip_slots(declared < DATASET_ROWS_MAX ? (size_t)declared : DATASET_ROWS_MAX);
+    r->slots = slots_of(plan, mapping);
     struct result result = read_file(r, mapping, name, file, why);
     if (ok(result))
         result = arrange(r, name, why);

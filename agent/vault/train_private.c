@@ -108,7 +108,10 @@ struct result private_gradient_mean(struct private_gradient *private,
         sampling_draw(&private->sampling, private->step++, part->patients, private->chosen);
     enum clip_status status = sum_slots(private, part, parameters, count);
     if (status != CLIP_OK)
-        return failed(why, RESULT_INPUT, "%s", clip_status_text(status));
+        return failed(why, RESULT_INPUT,
+                      "%s; declared_patients is far below the patients of the file, or "
+                      "max_rows_per_patient below their rows",
+                      clip_status_text(status));
     noise_fill(&private->rng, private->noise, n);
     release_noise(private->clip.sum, private->noise, n);
     release_values(&private->grid, private->clip.sum, private->lot, gradient, n);

@@ -49,7 +49,7 @@ static struct plan small_plan(void)
         .features_count = 3,
         .subgroups = subgroups,
         .subgroups_count = 1,
-        .privacy = {.mode = PRIVACY_PATIENT, .max_rows_per_patient = 2},
+        .privacy = {.mode = PRIVACY_PATIENT, .sampling_rate = 1.0, .max_rows_per_patient = 2},
         .validation = {.fold_column = "fold", .fold_value = "0"},
     };
 }
@@ -126,7 +126,7 @@ static void mapping_translates(void **state)
                         "c,,,0,0,,1\nb,30,I,0,0,young,1\na,75,III,1,1,old,1\n";
     assert_true(ok(load(&d, &plan, &mapping, site, &why)));
     assert_true(ok(load(&same, &plan, NULL, plain, &why)));
-    assert_int_equal(d.train.slots, clip_slots(1000));
+    assert_int_equal(d.train.slots, clip_slots(1000, 2));
     /* the same patients, whatever the file's order, names and units */
     struct mapping declared = {.declared_patients = 1000};
     dataset_free(&same);

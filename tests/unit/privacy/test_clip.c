@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-enum { INPUTS = 9, PATIENTS = 37, ROWS_MAX = PATIENTS * 8 };
+enum { INPUTS = 9, PATIENTS = 37, ROWS_MAX = PATIENTS * 20 };
 
 struct cohort {
     double x[ROWS_MAX * INPUTS], y[ROWS_MAX], weight[ROWS_MAX];
@@ -110,7 +110,7 @@ static void check_against_explicit(const struct model_spec *spec, size_t most, d
             expected[i] += factor * g[i];
     }
     assert_true(cut > 0 || norm > 1.0);
-    struct clip_settings s = settings_for(&m, norm, 1e-3, batch_rows, 8);
+    struct clip_settings s = settings_for(&m, norm, 1e-3, batch_rows, 20);
     assert_int_equal(clip_create(&clip, &m, &s), CLIP_OK);
     clip_begin(&clip);
     assert_int_equal(clip_add(&clip, w, &c->rows, c->chosen, PATIENTS), CLIP_OK);
@@ -146,8 +146,8 @@ static void sums_match_explicit_gradients(void **state)
          .hidden = {40}},
     };
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++)
-        for (size_t most = 1; most <= 8; most += 7) {
-            check_against_explicit(&specs[i], most, 0.7, 8);
+        for (size_t most = 1; most <= 20; most += most == 1 ? 7 : 12) {
+            check_against_explicit(&specs[i], most, 0.7, 20);
             check_against_explicit(&specs[i], most, 4.0, CLIP_BATCH_ROWS_MAX);
         }
 }
@@ -280,7 +280,9 @@ static void limits_are_limits(void **state)
     assert_int_equal(clip_add(&clip, w, &rows, &zero, 1), CLIP_OK);
     rows.first = three;
     assert_int_equal(clip_add(&clip, w, &rows, &zero, 1), CLIP_TOO_MANY_ROWS);
-    assert_int_equal(clip_slots(0), 1);
+    assert_int_equal(clip_slots(0, 1), 1);
+    assert_int_equal(clip_slots(10240, 1), 11);
+    assert_int_equal(clip_slots(2560, CLIP_PATIENT_ROWS_MAX), 161);
     clip_free(&clip);
     clip_free(&clip);
 }
