@@ -54,7 +54,9 @@ static const char *failure_text(const struct session *s, int code, const char *m
         text = MQTTReasonCode_toString((enum MQTTReasonCodes)code);
     if (!text && s->client->tls_reason[0])
         text = s->client->tls_reason;
-    return text ? text : message ? message : "it does not answer";
+    if (!text && message && strstr(message, "completion"))
+        text = "it closes the connection: it may not accept this member's certificate any more";
+    return text ? text : "it does not answer";
 }
 
 static void note_failure(struct session *s, int code, const char *message)

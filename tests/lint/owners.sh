@@ -7,3 +7,4 @@ owner cyaml/ proto/base/conf.h
 owner protobuf-c/ proto/codec_field.h
 owner zstd.h proto/compress/planes.c
 owner openssl/ proto/tls_floor.c
+owner mbedtls/ proto/pki_mbedtls.h proto/pki.c proto/pki_issue.c proto/pki_revoke.c
