@@ -205,7 +205,11 @@ static void write_link(struct drive *drive)
 static struct result write_vault(struct drive *drive, struct why *why)
 {
     struct result r = ipc_writer_flush(&drive->writer, drive->options->vault_fd, why);
-    return r.code == RESULT_AGAIN ? DONE : r;
+    if (!ok(r) && r.code != RESULT_AGAIN) {
+        log_warning("%s", why->text);
+        drive->vault_gone = true;
+    }
+    return DONE;
 }
 
 static int timeout_ms(const struct drive *drive)

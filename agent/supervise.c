@@ -46,9 +46,27 @@ static void pause_ms(unsigned ms)
     nanosleep(&t, NULL);
 }
 
+/* The vault program beside this one, or, in a build tree, one folder above it. */
+static bool find_vault(char out[FS_PATH_BYTES + 32])
+{
+    static const char *const PLACES[] = {"consilium-vault", "../consilium-vault"};
+    char self[FS_PATH_BYTES];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    for (size_t i = 0; i < sizeof PLACES / sizeof PLACES[0]; i++) {
+        snprintf(out, FS_PATH_BYTES + 32, "%s/%s", self, PLACES[i]);
+        if (access(out, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void exec_vault(const struct supervise_options *options, int fd)
 {
-    char beside[FS_PATH_BYTES + 32];
     const char *program = options->vault_program;
     if (fd == IPC_VAULT_DESCRIPTOR)
         fcntl(fd, F_SETFD, 0);
@@ -57,15 +75,9 @@ static void exec_vault(const struct supervise_options *options, int fd)
     /* One thread of BLAS and one arena: the models are small, the memory is the hospital's. */
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     setenv("MALLOC_ARENA_MAX", "1", 1);
-    if (!program) {
-        ssize_t n = readlink("/proc/self/exe", beside, FS_PATH_BYTES - 1);
-        char *slash = NULL;
-        beside[n > 0 ? n : 0] = '\0';
-        slash = strrchr(beside, '/');
-        if (slash)
-            strcpy(slash + 1, "consilium-vault");
-        program = slash && access(beside, X_OK) == 0 ? beside : "consilium-vault";
-    }
+    char found[FS_PATH_BYTES + 32];
+    if (!program)
+        program = find_vault(found) ? found : "consilium-vault";
     execlp(program, "consilium-vault", options->path, "--data", options->folder->data,
            options->landlock ? (char *)NULL : "--without-landlock", (char *)NULL);
     log_error("cannot start %s: %s", program, strerror(errno));
