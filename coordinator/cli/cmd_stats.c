@@ -86,6 +86,9 @@ static json_t *value_of(const char *text)
         if (json_is_number(number))
             return number;
         json_decref(number);
+        /* Whole numbers past 63 bits, such as seeds, stay text: a double would change them. */
+        if (text[strspn(text, "0123456789")] == '\0')
+            return json_string(text);
         char *end;
         double real = strtod(text, &end);
         return end != text && *end == '\0' ? stats_json(real) : json_string(text);
@@ -144,6 +147,13 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
+/* The folder of a path, as new text; NULL when it names none. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, (size_t)(slash - path) + (slash == path)) : NULL;
+}
+
 /* Inputs from a JSON file: the object itself, or its "inputs". */
 static struct result inputs_from_json(const char *path, json_t **inputs, struct why *why)
 {
@@ -187,14 +197,14 @@ static struct result run_kind(const struct stats_kind *kind, int argc, char **ar
                               struct why *why)
 {
     json_t *inputs = NULL;
+    CLEANUP(free_pointer) char *folder = NULL;
     struct result r = DONE;
-    if (argc == 2 || (argc > 2 && ends_with(argv[1], ".json"))) {
-        if (ends_with(argv[1], ".json")) {
-            r = inputs_from_json(argv[1], &inputs, why);
-            for (int i = 1; ok(r) && i < argc; i++)
-                argv[i] = argv[i + 1];
-            argc -= ok(r);
-        }
+    if (argc > 1 && ends_with(argv[1], ".json")) {
+        folder = folder_of(argv[1]);
+        r = inputs_from_json(argv[1], &inputs, why);
+        for (int i = 1; i < argc; i++)
+            argv[i] = argv[i + 1];
+        argc--;
     }
     if (ok(r) && !inputs)
         inputs = json_object();
@@ -202,7 +212,7 @@ static struct result run_kind(const struct stats_kind *kind, int argc, char **ar
         r = take_options(kind, &argc, argv, inputs, why);
     if (ok(r))
         r = take_files(kind, argc, argv, inputs, why);
-    struct stats_job job = {.inputs = inputs};
+    struct stats_job job = {.inputs = inputs, .folder = folder};
     if (ok(r))
         r = kind->run(&job, got, why);
     json_decref(inputs);
