@@ -9,6 +9,7 @@ cli_command cmd_privacy;
 cli_command cmd_plan;
 cli_command cmd_stats;
 cli_command cmd_aggregate;
+cli_command cmd_codec;
 cli_command cmd_init;
 cli_command cmd_site;
 cli_command cmd_launch;

@@ -2,6 +2,7 @@
 /* consilium report: the study's report as JSON, on paper or as a summary. */
 #include "coordinator/cli/cli.h"
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/report_html.h"
 #include "proto/base/fs.h"
 
 #include <jansson.h>
@@ -12,7 +13,7 @@
 static const char USAGE[] =
     "usage: consilium report STUDY [--out FOLDER] [--as FOLDER] [--json]\n\n"
     "Fetches the study's report. Without --json a summary is printed.\n"
-    "  --out FOLDER   writes report.json there\n"
+    "  --out FOLDER   writes report.json and report.html there\n"
     "  --as FOLDER    who asks (default: $CONSILIUM_IDENTITY)\n";
 
 static double number_of(const json_t *object, const char *key)
@@ -75,13 +76,24 @@ static struct result fetch(const char *study, const char *folder, struct client_
     return r;
 }
 
+static struct result write_page(const char *folder, const json_t *report, struct why *why)
+{
+    char path[FS_PATH_BYTES], *html = NULL;
+    TRY(fs_join(path, folder, "report.html", why));
+    TRY(report_html(report, &html, why));
+    struct result r = fs_write_atomic(path, html, strlen(html), 0644, why);
+    free(html);
+    return r;
+}
+
 static struct result write_files(const char *folder, const struct client_reply *reply,
-                                 struct why *why)
+                                 const json_t *report, struct why *why)
 {
     char path[FS_PATH_BYTES];
     TRY(fs_make_dirs(folder, 0755, why));
     TRY(fs_join(path, folder, "report.json", why));
-    return fs_write_atomic(path, reply->text, reply->text_n, 0644, why);
+    TRY(fs_write_atomic(path, reply->text, reply->text_n, 0644, why));
+    return write_page(folder, report, why);
 }
 
 int cmd_report(int argc, char **argv)
@@ -98,14 +110,14 @@ int cmd_report(int argc, char **argv)
     struct client_reply reply = {0};
     struct why why;
     struct result r = fetch(argv[1], folder, &reply, &why);
-    if (ok(r) && out)
-        r = write_files(out, &reply, &why);
     json_t *report = ok(r) ? json_loadb((const char *)reply.text, reply.text_n, 0, NULL) : NULL;
     if (ok(r) && !report)
         r = failed(&why, RESULT_INPUT, "the coordinator's report is no JSON");
-    if (report && json)
+    if (ok(r) && out)
+        r = write_files(out, &reply, report, &why);
+    if (ok(r) && json)
         puts((const char *)reply.text);
-    else if (report)
+    else if (ok(r))
         print_summary(report);
     json_decref(report);
     free(reply.text);

@@ -19,6 +19,7 @@ static const struct cli_entry COMMANDS[] = {
     {"plan", cmd_plan, "check a plan and print what it will cost"},
     {"stats", cmd_stats, "compute one statistic, or check reference cases"},
     {"aggregate", cmd_aggregate, "robust aggregation of the rows of an array; the table of rules"},
+    {"codec", cmd_codec, "compress an array, decompress it, or measure a codec on it"},
     {"launch", cmd_launch, "sign a plan and offer it to its sites"},
     {"watch", cmd_watch, "follow a study as it goes"},
     {"status", cmd_status, "where studies and sites stand"},

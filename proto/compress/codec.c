@@ -125,6 +125,12 @@ static struct result check_header(const unsigned char *frame, const struct codec
     return DONE;
 }
 
+uint64_t codec_claimed_d(const unsigned char *frame, size_t len)
+{
+    uint64_t d = len < CODEC_HEADER_BYTES || !find_magic(frame) ? 0 : load_u64(frame + 8);
+    return d <= CODEC_MAX_D ? d : 0;
+}
+
 struct result codec_open(const unsigned char *frame, size_t len, uint64_t d, struct codec_view *ret,
                          struct why *why)
 {

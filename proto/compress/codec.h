@@ -88,6 +88,10 @@ struct result codec_encode(const struct codec *codec, const unsigned char seed[C
                            uint64_t d, const float *x, unsigned char *frame, size_t cap,
                            size_t *len, struct why *why) MUST_CHECK;
 
+/* The coordinates that an unchecked frame claims to hold, for a reader who has no d of its own to
+ * expect; 0 where it is no frame or claims more than CODEC_MAX_D. */
+uint64_t codec_claimed_d(const unsigned char *frame, size_t len);
+
 /* A frame that was checked once; borrows the frame's bytes. */
 struct codec_view {
     struct codec codec;
