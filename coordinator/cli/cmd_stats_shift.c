@@ -57,8 +57,8 @@ struct result stats_drift(const struct stats_job *job, json_t **got, struct why 
 {
     CLEANUP(free_pointer) double *ref = NULL;
     CLEANUP(free_pointer) double *cur = NULL;
-    size_t n;
-    size_t m;
+    size_t n = 0;
+    size_t m = 0;
     uint64_t bins;
     double smoothing;
     TRY(stats_whole(job->inputs, "bins", 10, &bins, why));
@@ -177,8 +177,8 @@ static struct result means(const struct stats_table *table, size_t draws, uint64
                            json_t **got, struct why *why)
 {
     CLEANUP(free_pointer) double *x = NULL;
-    size_t n;
-    size_t m;
+    size_t n = 0;
+    size_t m = 0;
     TRY(two_samples(table, &x, &n, &m, why));
     struct permutation exact;
     struct permutation drawn;
