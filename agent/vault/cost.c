@@ -83,6 +83,13 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study,
     return fmin(bound.upper, study->charge.epsilon);
 }
 
+static bool charged(const struct ledger_study *study, uint64_t since_ms)
+{
+    bool allowed =
+        study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
+    return allowed && study->charge.events[0] != '\0' && study->decided_ms >= since_ms;
+}
+
 /* The account of everything charged since since_ms against a budget of epsilon, made anew from the
  * ledger. What was charged stays charged when the policy is lowered afterwards. */
 static struct result account(struct budget *budget, const struct ledger *ledger,
@@ -109,11 +116,11 @@ static struct result account(struct budget *budget, const struct ledger *ledger,
             continue;
         if (event_list_parse(events, study->charge.events, error) != 0)
             return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
-        const struct budget_charge charge = {.study = study->name,
-                                             .purpose = "study",
-                                             .time_ms = study->decided_ms,
-                                             .events = events};
-        if (budget_decide(budget, &charge, &answer, record) != BUDGET_ACCEPTED)
+        const struct budget_charge paid = {.study = study->name,
+                                           .purpose = "study",
+                                           .time_ms = study->decided_ms,
+                                           .events = events};
+        if (budget_decide(budget, &paid, &answer, record) != BUDGET_ACCEPTED)
             return failed(why, RESULT_REFUSED,
                           "more is charged already than the policy's epsilon of %g holds", epsilon);
         if (budget_apply(budget, record, error) != 0)
@@ -153,13 +160,20 @@ struct result cost_fits(const struct ledger *ledger, const struct policy *policy
 }
 
 struct result cost_spent(const struct ledger *ledger, const struct policy *policy, double epsilon,
-                         uint64_t since_ms, double *ret_epsilon, struct why *why)
+                         uint64_t since_ms, struct cost_spent *ret_spent, struct why *why)
 {
     CLEANUP(free_pointer) struct budget *budget = malloc(sizeof *budget);
-    *ret_epsilon = 0.0;
+    *ret_spent = (struct cost_spent){0};
     if (!budget)
         return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
     TRY(account(budget, ledger, policy, epsilon, since_ms, why));
-    *ret_epsilon = budget_epsilon(budget, 1);
+    for (size_t i = 0; i < ledger->studies_count; i++) {
+        if (charged(&ledger->studies[i], since_ms))
+            ret_spent->added += ledger->studies[i].charge.epsilon;
+    }
+    if (budget->order == 0)
+        return DONE;
+    ret_spent->share = budget->spent / budget->limit;
+    ret_spent->in_advance = budget_epsilon_in_advance(budget);
     return DONE;
 }

@@ -25,9 +25,16 @@ struct result cost_fits(const struct ledger *ledger, const struct policy *policy
                         const struct ledger_charge *charge, uint64_t now_ms,
                         struct why *why) MUST_CHECK;
 
-/* Spent so far by the filter of a budget of epsilon, over all charges since since_ms: epsilon at
- * the policy's delta. RESULT_REFUSED when more is charged than such a budget holds. */
+/* What was charged since since_ms, against a budget of epsilon at the policy's delta. */
+struct cost_spent {
+    double share;      /* of the budget, as the filter counts: 1 = all of it */
+    double added;      /* the studies' epsilons added up */
+    double in_advance; /* epsilon of all of it had the plans been fixed in advance; NaN = unknown */
+};
+
+/* RESULT_REFUSED when more is charged than such a budget holds. */
 struct result cost_spent(const struct ledger *ledger, const struct policy *policy, double epsilon,
-                         uint64_t since_ms, double *ret_epsilon, struct why *why) MUST_CHECK;
+                         uint64_t since_ms, struct cost_spent *ret_spent,
+                         struct why *why) MUST_CHECK;
 
 #endif
