@@ -3,6 +3,7 @@
 #include "agent/vault/evaluate.h"
 
 #include "agent/vault/evaluate_figures.h"
+#include "agent/vault/evaluate_noise.h"
 #include "linalg/stats/auroc.h"
 #include "proto/plan_model.h"
 
@@ -24,6 +25,7 @@ struct evaluator {
     double *score;                 /* [rows][outputs] */
     double *y, *p;                 /* [rows] 0/1 and probability of the group at hand */
     double *reference, *candidate; /* [rows] everybody's score: the first model's, this one's */
+    struct rng rng;                /* of noised histograms */
     bool has_reference;
     size_t runs;
 };
@@ -66,6 +68,7 @@ struct result evaluator_create(struct evaluator **ret_evaluator, const struct pl
     e->dataset = dataset;
     e->part = &dataset->holdout;
     e->groups = count_groups(plan);
+    rng_init_system(&e->rng);
     struct result result = plan_build_model(plan, &e->model, why);
     if (ok(result) && e->groups > EVALUATION_GROUPS_MAX)
         result =
@@ -104,6 +107,7 @@ void evaluator_free(struct evaluator *e)
     if (e->work.block)
         sodium_memzero(e->work.block, model_work_bytes(&e->model, BATCH_ROWS));
     model_work_free(&e->work);
+    rng_wipe(&e->rng);
     free(e);
 }
 
@@ -187,6 +191,10 @@ static void everybody(struct evaluator *e, double loss, struct evaluation_figure
         figures_clear(figures, rows == 0 ? EVALUATION_NO_LABELS
                                : enough  ? EVALUATION_OK
                                          : EVALUATION_BELOW_MINIMUM_CELL);
+        if (e->plan->privacy.metrics_noise > 0.0) {
+            figures_clear(figures, EVALUATION_REFUSED);
+            return;
+        }
         figures->negatives = enough ? rows : 0;
         figures->loss = enough ? loss : (double)NAN;
         return;
@@ -245,13 +253,14 @@ static void all_groups(struct evaluator *e, double loss, struct evaluation_figur
     }
 }
 
-/* After everybody(): counts of its scores by class on equal bins. */
+/* Counts of everybody's scores by class on equal bins. */
 static void histogram(struct evaluator *e, struct evaluation_model *out)
 {
     size_t rows = put_all(e, 0);
     out->bins_count = EVALUATE_BINS;
     for (size_t r = 0; r < rows; r++) {
-        size_t bin = (size_t)(e->p[r] * EVALUATE_BINS);
+        double at = e->p[r] * EVALUATE_BINS; /* NaN goes to the lowest bin */
+        size_t bin = at > 0.0 ? (size_t)at : 0;
         bin = bin < EVALUATE_BINS ? bin : EVALUATE_BINS - 1;
         *(e->y[r] == 1.0 ? &out->positives[bin] : &out->negatives[bin]) += 1.0;
     }
@@ -290,7 +299,14 @@ struct result evaluator_run(struct evaluator *e, const char *name, const double 
     e->runs++;
     double loss = score_holdout(e, parameters);
     all_groups(e, loss, out->groups);
-    if (e->plan->label.type == LABEL_REAL || out->groups[0].status != EVALUATION_OK)
+    if (e->plan->label.type == LABEL_REAL)
+        return DONE;
+    if (e->plan->privacy.metrics_noise > 0.0) {
+        histogram(e, out);
+        evaluation_noise(out, e->plan->privacy.metrics_noise, &e->rng);
+        return DONE;
+    }
+    if (out->groups[0].status != EVALUATION_OK)
         return DONE;
     histogram(e, out);
     compare(e, out);

@@ -33,8 +33,10 @@ void evaluator_free(struct evaluator *evaluator);
  * but the first, scored by 1 - P(first class), and accuracy is that of the likeliest class. A real
  * label has a loss only. calibration_intercept is the one with the slope held at 1. Groups with a
  * positive or negative count under the plan's min_cell are suppressed, and further ones until no
- * suppressed count can be told from the others. What cannot be computed is NaN and says why in its
- * status; only memory fails the call. */
+ * suppressed count can be told from the others. With metrics_noise in the plan all this gives way
+ * to one noised histogram (evaluate_noise.h): one Gaussian event of that multiplier per call, to be
+ * charged beforehand; a real label is then refused. What cannot be computed is NaN and says why in
+ * its status; only memory fails the call. */
 struct result evaluator_run(struct evaluator *evaluator, const char *name, const double *parameters,
                             struct evaluation_model *out, struct why *why) MUST_CHECK;
 

@@ -246,6 +246,46 @@ static void classes_are_judged_one_by_one(void **state)
     dataset_free(&d);
 }
 
+static void noised_histograms_replace_figures(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model clear, noised;
+    load(&d, &plan, 2);
+    const double w[] = {1.3, -0.4};
+    struct evaluator *e = make(&plan, &d);
+    evaluate(e, w, &clear);
+    evaluator_free(e);
+    plan.privacy.metrics_noise = 0.5;
+    e = make(&plan, &d);
+    double sum = 0.0, squares = 0.0;
+    enum { DRAWS = 200 };
+    for (int k = 0; k < DRAWS; k++) {
+        evaluate(e, w, &noised);
+        assert_true(fabs(noised.groups[0].auroc - clear.groups[0].auroc) < 0.06);
+        assert_int_equal(noised.groups[1].status, EVALUATION_REFUSED);
+        assert_true(isnan(noised.difference) && isnan(noised.groups[0].calibration_slope));
+        for (size_t b = 0; b < EVALUATE_BINS; b++) {
+            double off = noised.positives[b] - clear.positives[b];
+            assert_true(off != 0.0);
+            sum += off;
+            squares += off * off;
+        }
+        free(noised.groups);
+    }
+    double n = (double)DRAWS * EVALUATE_BINS;
+    assert_true(fabs(sum / n) < 0.05 && fabs(sqrt(squares / n) - 0.5) < 0.03);
+    /* a model that would have no figures is no exception: that, too, would tell something */
+    const double constant[] = {0.0, 0.3};
+    evaluate(e, constant, &noised);
+    assert_int_equal(noised.groups[0].status, EVALUATION_OK);
+    free(noised.groups);
+    free(clear.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
 static void real_labels_have_a_loss(void **state)
 {
     (void)state;
@@ -280,6 +320,7 @@ int main(void)
         cmocka_unit_test(reasons_stand_for_figures),
         cmocka_unit_test(later_models_are_compared),
         cmocka_unit_test(classes_are_judged_one_by_one),
+        cmocka_unit_test(noised_histograms_replace_figures),
         cmocka_unit_test(real_labels_have_a_loss),
     };
     return cmocka_run_group_tests_name("evaluate", tests, NULL, NULL);
