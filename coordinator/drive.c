@@ -24,9 +24,12 @@ struct running *drive_find(struct drive *drive, const char *study)
 static struct result write_notes(struct drive *drive, const struct running *running,
                                  const struct step_extra *extra, uint64_t now_ms, struct why *why)
 {
-    struct entry_extra more = {.researcher = running->researcher,
-                               .update = extra->update,
-                               .detail = extra->detail};
+    struct entry_extra more = {
+        .researcher = running->researcher,
+        .update = extra->update,
+        .bytes = extra->object ? extra->object->cipher_bytes : 0,
+        .detail = extra->detail,
+    };
     for (size_t i = 0; i < drive->effects->count; i++) {
         const struct effect *effect = &drive->effects->list[i];
         if (effect->kind != EFFECT_NOTE)
