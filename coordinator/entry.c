@@ -21,8 +21,10 @@ static void put_hash(json_t *entry, const char *key, const unsigned char *hash)
 
 static void put_text(json_t *entry, const char *key, const char *text)
 {
-    if (text && text[0])
-        json_object_set_new(entry, key, json_string_nocheck(text));
+    if (!text || !text[0])
+        return;
+    json_t *value = json_string(text);
+    json_object_set_new(entry, key, value ? value : json_string("(no UTF-8 text)"));
 }
 
 static void put_number(json_t *entry, const char *key, double value)

@@ -24,6 +24,7 @@ static const struct cli_entry COMMANDS[] = {
     {"watch", cmd_watch, "follow a study as it goes"},
     {"status", cmd_status, "where studies and sites stand"},
     {"report", cmd_report, "the study's report: figures, sites, budgets, audit"},
+    {"model", cmd_model, "a study's model as .npz and JSON"},
     {"stop", cmd_stop, "end a study"},
     {"resume", cmd_resume, "let a paused study go on"},
     {"version", cmd_version, "print the version"},
