@@ -59,8 +59,8 @@ if [ ! -f "$build/build.ninja" ]; then
     }
     rm -f "${TMPDIR:-/tmp}/consilium-setup-$$.log"
 fi
-ninja -C "$build" coordinator/cli/consilium coordinator/cli/consilium-coordinator agent/cli/consilium-agent \
-    agent/consilium-vault >"$build/demo-build.log" 2>&1 || {
+ninja -C "$build" coordinator/cli/consilium coordinator/consilium-coordinator agent/cli/consilium-agent \
+    agent/consilium-vault agent/consilium-hostile-vault >"$build/demo-build.log" 2>&1 || {
     grep -E 'error|FAILED' "$build/demo-build.log" | head -n 20 >&2
     die "the build failed; the whole output is in $build/demo-build.log"
 }
@@ -182,7 +182,7 @@ done
 # ---- start ---------------------------------------------------------------------------------------
 "$broker" -c "$consortium/broker/mosquitto.conf" >"$log/broker.log" 2>&1 &
 started $!
-"$build/coordinator/cli/consilium-coordinator" --dir "$consortium" >"$log/coordinator.log" 2>&1 &
+"$build/coordinator/consilium-coordinator" --dir "$consortium" >"$log/coordinator.log" 2>&1 &
 started $!
 run_site() {
     if [ "$1" = "$byzantine" ]; then
@@ -196,11 +196,18 @@ run_site() {
 for site in $sites; do
     run_site "$site"
 done
+sleep 1
+for pid in $pids; do
+    kill -0 "$pid" 2>/dev/null || {
+        tail -n 3 "$log"/*.log >&2
+        die "a process ended at once; its log in $log says why"
+    }
+done
 say "Started the broker on port $port, the coordinator, and an agent and a vault at each of: $sites"
 [ -z "$byzantine" ] || say "Site $byzantine sends hostile updates."
 
 # ---- the study -------------------------------------------------------------------------------------
-"$consilium" launch "$out/plan.yaml" --identity "$out/researcher"
+"$consilium" launch "$out/plan.yaml" --as "$out/researcher"
 if [ -n "$kill_site" ]; then
     (
         sleep 2
@@ -210,12 +217,12 @@ if [ -n "$kill_site" ]; then
     started $!
     say "Site $kill_site will be killed in two seconds."
 fi
-"$consilium" watch "$study" --identity "$out/researcher" || die "the study did not finish; see $log"
+"$consilium" watch "$study" --as "$out/researcher" || die "the study did not finish; see $log"
 
 # ---- the report --------------------------------------------------------------------------------------
-"$consilium" report "$study" --identity "$out/researcher" --out "$out/report.json"
-"$consilium" model export "$study" --identity "$out/researcher" --out "$out/model"
-"$consilium" audit export --identity "$out/auditor" --out "$out/audit"
+"$consilium" report "$study" --as "$out/researcher" --out "$out"
+"$consilium" model export "$study" --as "$out/researcher" --out "$out/model"
+"$consilium" audit export --as "$out/auditor" --out "$out/audit"
 "$consilium" audit verify "$out/audit"
 stop_all
 [ -z "${note:-}" ] || say "$note"
