@@ -136,7 +136,7 @@ static bool up(struct link_mqtt *l, struct link_event *event)
 
 static bool connected(struct link_mqtt *l, struct link_event *event)
 {
-    link_socket_no_delay(l->port);
+    link_socket_tune(l->port);
     if (l->subscriptions_count == 0)
         return up(l, event);
     if (!mqtt_client_subscribe(l->client))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The socket option that the MQTT client has no switch for. */
+/* The socket options that the MQTT client has no switch for. */
 #include "proto/link_socket.h"
 
 #include <netinet/in.h>
@@ -22,11 +22,14 @@ static uint16_t peer_port(int fd)
     return 0;
 }
 
-void link_socket_no_delay(uint16_t port)
+void link_socket_tune(uint16_t port)
 {
     int yes = 1;
+    unsigned patience_ms = LINK_SOCKET_UNACKNOWLEDGED_MS;
     for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
-        if (peer_port(fd) == port)
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        if (peer_port(fd) != port)
+            continue;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
     }
 }

@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum {
-    WINDOW_MAX = 64, /* packets not yet acknowledged by the broker */
-    KEEP_ALIVE_S = 30,
+    WINDOW_MAX = 64,   /* packets not yet acknowledged by the broker */
+    KEEP_ALIVE_S = 15, /* a dead connection is noticed within 2.5 times this */
     CONNECT_TIMEOUT_S = 10,
 };
 
