@@ -153,7 +153,6 @@ static const int VAULT_CALLS[] = {
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(sigaltstack),
-    SCMP_SYS(tgkill),
     SCMP_SYS(restart_syscall),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
@@ -203,6 +202,14 @@ struct result sandbox_vault_calls(struct why *why)
         else
             r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
     }
+    /* abort() signals the vault itself, and only that. */
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    /* Limits may be read, not changed. */
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+                             SCMP_A2(SCMP_CMP_EQ, 0));
     /* Threads, not processes. The arguments of clone3 lie in memory, out of the filter's sight: the
      * C library falls back to clone when it is missing. */
     if (r == 0)
