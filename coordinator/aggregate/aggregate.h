@@ -112,6 +112,8 @@ enum { AGG_BLOCK = 4096 };
 struct agg_source {
     size_t n;
     size_t d;
+    size_t offset; /* of these d coordinates in the whole vector, a multiple of AGG_BLOCK: for a
+                      shard; 0 otherwise */
     const float *const *rows;
     bool (*decode)(void *context, size_t row, size_t first, size_t count, float *out);
     void *context;

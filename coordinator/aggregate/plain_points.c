@@ -5,6 +5,7 @@
 #include "coordinator/aggregate/order.h"
 #include "coordinator/aggregate/plain.h"
 #include "coordinator/aggregate/solve.h"
+#include "coordinator/aggregate/solve_points.h"
 #include "proto/base/cleanup.h"
 
 #include <math.h>
@@ -73,36 +74,6 @@ static void start_at(const struct agg_point *point, enum agg_point_kind by_defau
     }
 }
 
-/* The three ways of running the same iteration. */
-struct weiszfeld {
-    enum agg_point_kind start;
-    double nu; /* 0: a millionth of the median distance from the start */
-    size_t turns;
-    double relative_stop; /* stop when a move is at most this part of 1+|z| or |z| */
-    double absolute;      /* 1 or 0: the "1+" above */
-};
-
-static struct weiszfeld schedule(enum agg_kind kind, const struct agg_params *p)
-{
-    switch (kind) {
-    case AGG_GEOMEDIAN_CONVERGED:
-        return (struct weiszfeld){AGG_POINT_MEAN, 1e-12, 10000, 1e-13, 1.0};
-    case AGG_GEOMEDIAN_SMOOTHED:
-    case AGG_WEIGHTED_GEOMEDIAN_SMOOTHED:
-        return (struct weiszfeld){AGG_POINT_ZERO, p->nu > 0.0 ? p->nu : 0.1,
-                                  p->iterations ? p->iterations : 3, -1.0, 0.0};
-    default:
-        return (struct weiszfeld){AGG_POINT_MEDOID, p->nu, p->iterations ? p->iterations : 32,
-                                  p->iterations ? -1.0 : 1e-5, 0.0};
-    }
-}
-
-static double scale_free(size_t n, const double *radius, double *work)
-{
-    memcpy(work, radius, n * sizeof *work);
-    return fmax(1e-6 * order_median(n, work), 1e-300);
-}
-
 struct result plain_geomedian(enum agg_kind kind, const struct agg_params *p,
                               const struct plain_rows *rows, const double *squared, double *out,
                               double *weight, struct why *why)
@@ -121,13 +92,13 @@ struct result plain_geomedian(enum agg_kind kind, const struct agg_params *p,
         total += rows->weight ? rows->weight[i] : 1.0;
     for (size_t i = 0; i < n; i++)
         share[i] = (rows->weight ? rows->weight[i] : 1.0) / total;
-    struct weiszfeld s = schedule(kind, p);
+    struct weiszfeld s = weiszfeld_schedule(kind, p);
     start_at(&p->z0, s.start, rows, squared, share, out);
     for (size_t turn = 0; turn < s.turns; turn++) {
         for (size_t i = 0; i < n; i++)
             radius[i] = plain_distance(d, rows->x[i], out);
         if (!(s.nu > 0.0))
-            s.nu = scale_free(n, radius, memory + 3 * n);
+            s.nu = weiszfeld_scale_free(n, radius, memory + 3 * n);
         double mass = 0.0;
         for (size_t i = 0; i < n; i++) {
             b[i] = share[i] / fmax(radius[i], s.nu);

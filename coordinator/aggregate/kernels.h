@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inner loops of the fast engine, one table per kind of processor, chosen at run time.
+ *
+ * Every table gives the same bits: sums are in a fixed order over 16 lanes whatever the width of
+ * the registers, products are fused where the text says so, minima and maxima are exact. */
+#ifndef CONSILIUM_AGGREGATE_KERNELS_H
+#define CONSILIUM_AGGREGATE_KERNELS_H
+
+#include "coordinator/aggregate/network.h"
+
+#include <stddef.h>
+
+enum {
+    KERNEL_LANES = 16,           /* counts of columns are padded to a multiple of it */
+    KERNEL_ROWS = 4,             /* rows of tiles and mixes are padded to a multiple of it */
+    KERNEL_TILE = 1024,          /* columns of one float32 accumulation */
+    KERNEL_SORT_COLUMNS = 64,    /* columns that run through a table-driven network together */
+    KERNEL_TRIMMED_ROWS_MAX = 32 /* unrolled networks up to here */
+};
+
+/* out[c] = mean of the values of ranks f..n-f-1 of x[0..n-1][c]; count a multiple of 16. */
+typedef void kernel_trimmed(const float *const *x, size_t count, float *out);
+
+struct kernels {
+    const char *name;
+
+    /* out = x - reference, count a multiple of 16. */
+    void (*centre)(size_t count, const float *x, const float *reference, float *out);
+
+    /* packed[i(i+1)/2 + j] += sum over columns of tile[i] tile[j], j <= i < rows: float32 fused
+     * sums in each of 16 lanes, then double. tile is [rows][stride], count <= KERNEL_TILE a
+     * multiple of 16; rows beyond the last up to a multiple of KERNEL_ROWS are zero. */
+    void (*products)(size_t rows, size_t stride, size_t count, const float *tile, double *packed);
+
+    /* The same from rows that were not centred, wholly in double: the products are exact, so this
+     * stands where float32 sums would drown small distances. */
+    void (*products_wide)(size_t rows, size_t stride, size_t count, const float *tile,
+                          double *packed);
+
+    /* out[o][c] = sum_i weights[o][i] x[i][c], fused, i ascending; out_rows a multiple of
+     * KERNEL_ROWS, weights [out_rows][in_rows], out [out_rows][out_stride], count a multiple of 64
+     * that the rows of x can be read to. */
+    void (*mix)(size_t out_rows, size_t in_rows, const float *weights, const float *const *x,
+                size_t count, size_t out_stride, float *out);
+
+    /* out[c] = (float) sum_i coef[i] x[i][c], in double, i ascending, product rounded before the
+     * sum. Any count. */
+    void (*combine)(size_t rows, const double *coef, const float *const *x, size_t count,
+                    float *out);
+
+    /* Runs the comparators on tile [n][KERNEL_SORT_COLUMNS] in place. */
+    void (*sort)(const struct network *network, float *tile);
+
+    /* out[c] = mean of rows first..past-1 of that tile of n rows: in double, but for n up to
+     * KERNEL_TRIMMED_ROWS_MAX in the float32 order of the unrolled networks. */
+    void (*average)(size_t n, size_t first, size_t past, const float *tile, float *out);
+
+    /* Unrolled network for n <= KERNEL_TRIMMED_ROWS_MAX rows, f >= 1; NULL where there is none, and
+     * then sort and average give the same bits. */
+    kernel_trimmed *(*trimmed)(size_t n, size_t f);
+};
+
+/* The fastest table of this machine. */
+const struct kernels *kernels_best(void);
+
+/* Every table that runs here, closed by NULL, slowest first: for tests. */
+const struct kernels *const *kernels_here(void);
+
+#endif

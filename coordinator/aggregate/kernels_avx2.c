@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inner loops with AVX2 and FMA: eight floats at a time. */
+#include "coordinator/aggregate/kernels_all.h"
+#include "coordinator/aggregate/vec_avx2.h"
+
+#include <string.h>
+
+#include "coordinator/aggregate/kernels_body.inc"
+
+const struct kernels kernels_avx2 = {
+    "avx2", centre, products, products_wide, mix, combine, sort, average, trimmed_avx2,
+};

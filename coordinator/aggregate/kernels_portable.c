@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inner loops in plain C, four floats at a time: for processors without AVX2. */
+#include "coordinator/aggregate/kernels_all.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+    float lane[4];
+} vec;
+
+enum { V_LANES = 4, MIX_VECTORS = 4, PAIR_ROWS = 4 };
+
+#define EACH_LANE(expression)                                                                      \
+    vec out_;                                                                                      \
+    for (int k = 0; k < V_LANES; k++)                                                              \
+        out_.lane[k] = (expression);                                                               \
+    return out_
+
+static inline vec v_load(const float *x)
+{
+    EACH_LANE(x[k]);
+}
+
+static inline void v_store(float *x, vec a)
+{
+    memcpy(x, a.lane, sizeof a.lane);
+}
+
+static inline vec v_subtract(vec a, vec b)
+{
+    EACH_LANE(a.lane[k] - b.lane[k]);
+}
+
+static inline vec v_minimum(vec a, vec b)
+{
+    EACH_LANE(a.lane[k] < b.lane[k] ? a.lane[k] : b.lane[k]);
+}
+
+static inline vec v_maximum(vec a, vec b)
+{
+    EACH_LANE(a.lane[k] > b.lane[k] ? a.lane[k] : b.lane[k]);
+}
+
+static inline vec v_fma(vec a, vec b, vec c)
+{
+    EACH_LANE(fmaf(a.lane[k], b.lane[k], c.lane[k]));
+}
+
+static inline vec v_spread(float a)
+{
+    EACH_LANE(a);
+}
+
+#define V_LOAD v_load
+#define V_STORE v_store
+#define V_SUBTRACT v_subtract
+#define V_MINIMUM v_minimum
+#define V_MAXIMUM v_maximum
+#define V_FMA v_fma
+#define V_SPREAD v_spread
+#define V_ZERO v_spread(0.0f)
+
+#include "coordinator/aggregate/kernels_body.inc"
+
+static kernel_trimmed *trimmed(size_t n, size_t f)
+{
+    (void)n;
+    (void)f;
+    return NULL;
+}
+
+const struct kernels kernels_portable = {
+    "portable", centre, products, products_wide, mix, combine, sort, average, trimmed,
+};

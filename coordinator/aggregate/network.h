@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Selection networks: Batcher's merge exchange for any n, pruned to the order statistics wanted. */
+#ifndef CONSILIUM_AGGREGATE_NETWORK_H
+#define CONSILIUM_AGGREGATE_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What one comparator computes on wires low < high. */
+enum comparator_kind {
+    COMPARATOR_BOTH, /* low <- min, high <- max */
+    COMPARATOR_MIN,  /* low <- min; high is not read again */
+    COMPARATOR_MAX   /* high <- max; low is not read again */
+};
+
+struct comparator {
+    uint16_t low;
+    uint16_t high;
+    uint16_t kind; /* enum comparator_kind */
+};
+
+/* After it has run, wires first..past-1 hold the values of ranks first..past-1 (ascending, from 0);
+ * in order when sorted, else in some order that depends on n, first and past alone. */
+struct network {
+    size_t n;
+    size_t first;
+    size_t past;
+    size_t count;
+    struct comparator *step;
+};
+
+enum { NETWORK_WIRES_MAX = 4096 };
+
+/* Builds the network; 0 <= first < past <= n <= NETWORK_WIRES_MAX. With sorted false comparators
+ * between wires of the same fate are left out too. False when memory is short. network_free. */
+bool network_build(size_t n, size_t first, size_t past, bool sorted, struct network *network);
+void network_free(struct network *network);
+
+#endif

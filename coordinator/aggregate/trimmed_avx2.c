@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The unrolled trimmed means with AVX2 and FMA: eight floats at a time. */
+#include "coordinator/aggregate/kernels_all.h"
+#include "coordinator/aggregate/vec_avx2.h"
+
+#define V_BOTH(a, b)                                                                               \
+    do {                                                                                           \
+        vec least_ = V_MINIMUM(a, b);                                                              \
+        b = V_MAXIMUM(a, b);                                                                       \
+        a = least_;                                                                                \
+    } while (0)
+#define V_LOW(a, b) a = V_MINIMUM(a, b)
+#define V_HIGH(a, b) b = V_MAXIMUM(a, b)
+
+#include "trimmed_avx2.h"
+
+kernel_trimmed *trimmed_avx2(size_t n, size_t f)
+{
+    return n <= TRIMMED_ROWS && f >= 1 && 2 * f < n ? TRIMMED[n][f] : NULL;
+}

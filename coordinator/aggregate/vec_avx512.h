@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Vector macros of AVX-512: sixteen floats at a time; only for files compiled for such processors.
+ */
+#ifndef CONSILIUM_AGGREGATE_VEC_AVX512_H
+#define CONSILIUM_AGGREGATE_VEC_AVX512_H
+
+#include <immintrin.h>
+
+typedef __m512 vec;
+
+enum { V_LANES = 16, MIX_VECTORS = 4, PAIR_ROWS = 4 };
+
+#define V_LOAD(x) _mm512_loadu_ps(x)
+#define V_STORE(x, a) _mm512_storeu_ps(x, a)
+#define V_ADD(a, b) _mm512_add_ps(a, b)
+#define V_SUBTRACT(a, b) _mm512_sub_ps(a, b)
+#define V_MINIMUM(a, b) _mm512_min_ps(a, b)
+#define V_MAXIMUM(a, b) _mm512_max_ps(a, b)
+#define V_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define V_DIVIDE(a, by) _mm512_div_ps(a, _mm512_set1_ps(by))
+#define V_SPREAD(a) _mm512_set1_ps(a)
+#define V_ZERO _mm512_setzero_ps()
+
+#endif
