@@ -61,5 +61,6 @@ for file in $sources; do
     head -n 1 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
         complain "$file does not open with its licence"
 done
+sh tests/lint/commands.sh || status=1
 [ $status -eq 0 ] && echo "lint: clean"
 exit $status
