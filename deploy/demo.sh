@@ -82,6 +82,7 @@ mkdir "$log"
 pids=
 started() { pids="$1 $pids"; }
 stop_all() {
+    [ ! -r "$out/returned.pid" ] || pids="$(cat "$out/returned.pid") $pids"
     for pid in $pids; do
         kill "$pid" 2>/dev/null || true
     done
@@ -209,13 +210,22 @@ say "Started the broker on port $port, the coordinator, and an agent and a vault
 # ---- the study -------------------------------------------------------------------------------------
 "$consilium" launch "$out/plan.yaml" --as "$out/researcher"
 if [ -n "$kill_site" ]; then
+    # Kill agent and vault at once, as a power cut would, in the third round; start them again after a while.
     (
-        sleep 2
+        while ! "$consilium" status "$study" --as "$consortium/operator" 2>/dev/null | grep -qE 'round +([3-9]|[1-9][0-9]+) of'; do
+            sleep 0.1
+        done
         eval "pid=\$pid_$(echo "$kill_site" | tr -c 'a-z0-9\n' '_')"
-        kill -9 "$pid" 2>/dev/null || true
+        children=$(pgrep -P "$pid" || true)
+        # shellcheck disable=SC2086
+        kill -9 "$pid" $children 2>/dev/null || true
+        say "      $kill_site was killed"
+        sleep 1
+        "$agent" run "$out/sites/$kill_site" >>"$log/$kill_site.log" 2>&1 &
+        echo $! >"$out/returned.pid"
+        say "      $kill_site is started again"
     ) &
     started $!
-    say "Site $kill_site will be killed in two seconds."
 fi
 "$consilium" watch "$study" --as "$out/researcher" || die "the study did not finish; see $log"
 

@@ -3,8 +3,8 @@
 
 packages_build="gcc meson ninja-build pkg-config libc6-dev libpaho-mqtt-dev libmbedtls-dev libopenblas-dev
  libprotobuf-c-dev protobuf-c-compiler libsodium-dev libsqlite3-dev libcyaml-dev libjansson-dev
- libseccomp-dev libssl-dev libzstd-dev libcmocka-dev mosquitto"
-packages_test="openssl procps"
+ libseccomp-dev libssl-dev libzstd-dev libcmocka-dev mosquitto procps"
+packages_test="openssl"
 packages_ci="clang clang-format libclang-rt-14-dev git ca-certificates"
 
 # need_packages WHY NAME ...: installs those that are missing, or says how and fails.
