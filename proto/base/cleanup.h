@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CLEANUP(function) __attribute__((cleanup(function)))
+#define CLEANUP(function) __attribute__((unused, cleanup(function)))
 
 static inline void free_pointer(void *p)
 {

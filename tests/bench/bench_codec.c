@@ -84,7 +84,7 @@ static void bench_kernel(const struct bench *given, const struct eden_kernel *k)
     for (size_t i = 0; i < sizeof signs; i++)
         signs[i] = (unsigned char)(i * 37);
     memcpy(y, b->x, sizeof y);
-    volatile double sink = 0;
+    volatile double sink __attribute__((unused)) = 0;
     double quantise =
         BEST(b, for (int r = 0; r < REPEAT; r++) sink += k->quantise(y, 1.0F, 4, &q, packed));
     double norm2 = BEST(b, for (int r = 0; r < REPEAT; r++) sink += k->norm2(y));
