@@ -34,6 +34,12 @@ static struct result write_notes(struct drive *drive, const struct running *runn
         const struct effect *effect = &drive->effects->list[i];
         if (effect->kind != EFFECT_NOTE)
             continue;
+        const char *who = effect->site < running->study.members_count
+                              ? running->study.members[effect->site].name
+                              : running->researcher;
+        struct drive_member member;
+        bool known = drive->options.find(drive->options.context, who, &member);
+        more.sign_key = known ? member.sign_public : NULL;
         char *text = NULL;
         TRY(entry_text(&running->study, effect, now_ms, &more, &text, why));
         struct result r = store_log(drive->options.store, now_ms, running->study.name,

@@ -142,6 +142,8 @@ struct result entry_text(const struct study *study, const struct effect *effect,
     }
     if (effect->note == NOTE_COUNTED)
         put_integer(entry, "bytes", extra->bytes);
+    if (extra->sign_key && (effect->note == NOTE_LAUNCHED || effect->note == NOTE_ALLOWED))
+        put_hash(entry, "sign_key", extra->sign_key);
     if (extra->detail && (effect->note == NOTE_MODEL || effect->note == NOTE_POOLED)) {
         json_t *detail = json_loads(extra->detail, 0, NULL);
         json_object_update_missing(entry, detail);

@@ -9,6 +9,7 @@
 /* What the entry tells besides the study's state; all optional. */
 struct entry_extra {
     const char *researcher;
+    const unsigned char *sign_key; /* [32] of the researcher or site; NOTE_LAUNCHED, NOTE_ALLOWED */
     const struct payload_update *update; /* NOTE_COUNTED of a training task */
     uint64_t bytes;                      /* NOTE_COUNTED: as they were sent */
     const char *detail;                  /* JSON object, merged into NOTE_MODEL and NOTE_POOLED */

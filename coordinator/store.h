@@ -78,9 +78,10 @@ struct result store_put_object(struct store *store, const char *study,
 struct result store_read_object(struct store *store, const char *study, uint32_t task,
                                 uint32_t position, struct store_bytes *payload,
                                 struct why *why) MUST_CHECK;
-/* Ciphertext bytes received from a site over the study. */
-struct result store_bytes_received(struct store *store, const char *study, uint32_t position,
-                                   uint64_t *ret_bytes, struct why *why) MUST_CHECK;
+/* The site's signed offer of that object. */
+struct result store_read_offer(struct store *store, const char *study, uint32_t task,
+                               uint32_t position, struct store_bytes *offer,
+                               struct why *why) MUST_CHECK;
 
 /* Models by the hash of their payload; the same twice is harmless. */
 struct result store_put_model(struct store *store, const char *study, uint32_t number,

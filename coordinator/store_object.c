@@ -85,21 +85,14 @@ struct result store_read_object(struct store *store, const char *study, uint32_t
                             "such object", payload, why);
 }
 
-struct result store_bytes_received(struct store *store, const char *study, uint32_t position,
-                                   uint64_t *ret_bytes, struct why *why)
+struct result store_read_offer(struct store *store, const char *study, uint32_t task,
+                               uint32_t position, struct store_bytes *offer, struct why *why)
 {
-    static const char SQL[] = "SELECT ifnull(sum(cipher_bytes), 0) FROM objects "
-                              "WHERE study = ? AND position = ?";
-    struct db_rows rows;
-    bool row = false;
-    *ret_bytes = 0;
-    struct result r = db_query(store->db, &rows, why, SQL, db_text(study), db_int(position));
-    if (ok(r))
-        r = db_next(&rows, &row, why);
-    if (ok(r) && row)
-        *ret_bytes = db_column_int(&rows, 0);
-    db_end(&rows);
-    return r;
+    static const char SQL[] =
+        "SELECT offer FROM objects WHERE study = ? AND task = ? AND position = ?";
+    return store_read_bytes(store, SQL,
+                            (struct db_value[]){db_text(study), db_int(task), db_int(position)}, 3,
+                            "such object", offer, why);
 }
 
 struct result store_put_model(struct store *store, const char *study, uint32_t number,

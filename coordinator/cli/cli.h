@@ -16,6 +16,7 @@ cli_command cmd_launch;
 cli_command cmd_watch;
 cli_command cmd_status;
 cli_command cmd_report;
+cli_command cmd_audit;
 cli_command cmd_model;
 cli_command cmd_stop;
 cli_command cmd_resume;

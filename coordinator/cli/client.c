@@ -114,6 +114,11 @@ void client_close(struct client *client)
     free(client);
 }
 
+const struct identity *client_identity(const struct client *client)
+{
+    return &client->self;
+}
+
 static struct message *compose(struct client *client, enum message_kind kind)
 {
     struct message_head *head = &client->out->head;

@@ -27,6 +27,10 @@ struct result client_open(const char *folder, struct client **ret_client,
                           struct why *why) MUST_CHECK;
 void client_close(struct client *client);
 
+/* Who the client is; borrowed. */
+struct identity;
+const struct identity *client_identity(const struct client *client);
+
 /* Sends a command with its text and waits for the answer, at most timeout_s seconds. RESULT_AGAIN
  * with what to look at when there is none. A reply with a non-zero exit code is RESULT_OK here. */
 struct result client_ask(struct client *client, const char *verb, const void *text, size_t n,

@@ -25,6 +25,7 @@ static const struct cli_entry COMMANDS[] = {
     {"status", cmd_status, "where studies and sites stand"},
     {"report", cmd_report, "the study's report: figures, sites, budgets, audit"},
     {"model", cmd_model, "a study's model as .npz and JSON"},
+    {"audit", cmd_audit, "take the signed log home; verify it offline, round by round"},
     {"stop", cmd_stop, "end a study"},
     {"resume", cmd_resume, "let a paused study go on"},
     {"version", cmd_version, "print the version"},

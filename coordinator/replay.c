@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The exported log: chain, signatures, the head; and each entry handed to its study's replay. */
+#include "coordinator/replay_inner.h"
+
+#include "proto/base/cleanup.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEAD_FILE_MAX = 4096 };
+
+/* What is under way. */
+struct replay {
+    const struct replay_options *options;
+    struct replay_outcome *outcome;
+    struct chain_head signed_head;
+    bool since_seen;
+    size_t studies_count;
+    struct replay_study *studies[REPLAY_STUDIES_MAX];
+};
+
+static bool bytes_of(const json_t *object, const char *key, unsigned char *out, size_t n)
+{
+    size_t have = 0;
+    const char *text = json_string_value(json_object_get(object, key));
+    return text && sodium_hex2bin(out, n, text, strlen(text), NULL, &have, NULL) == 0 && have == n;
+}
+
+static struct result read_head(struct replay *replay, struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    CLEANUP(free_pointer) char *text = NULL;
+    size_t n = 0;
+    unsigned char signature[CHAIN_SIGNATURE_BYTES], *key = replay->outcome->public_key;
+    TRY(fs_join(path, replay->options->folder, "head.json", why));
+    TRY(fs_read(path, HEAD_FILE_MAX, &text, &n, why));
+    json_t *head = json_loadb(text, n, 0, NULL);
+    replay->signed_head.count = (uint64_t)json_integer_value(json_object_get(head, "count"));
+    bool good = bytes_of(head, "hash", replay->signed_head.hash, CHAIN_HASH_BYTES) &&
+                bytes_of(head, "signature", signature, sizeof signature) &&
+                bytes_of(head, "coordinator_key", key, CHAIN_PUBLIC_BYTES);
+    json_decref(head);
+    if (!good)
+        return failed(why, RESULT_INPUT, "%s is malformed", path);
+    if (replay->options->key && memcmp(replay->options->key, key, CHAIN_PUBLIC_BYTES) != 0)
+        return failed(why, RESULT_REFUSED,
+                      "head.json names another coordinator's key than the one known here");
+    if (!chain_signed_by(&replay->signed_head, signature, key))
+        return failed(why, RESULT_REFUSED, "the signature of head.json is wrong");
+    return DONE;
+}
+
+static struct replay_study *find_study(struct replay *replay, const char *name)
+{
+    for (size_t i = 0; i < replay->studies_count; i++)
+        if (strcmp(replay->studies[i]->plan.study, name) == 0)
+            return replay->studies[i];
+    return NULL;
+}
+
+static struct result replay_one(struct replay *replay, const char *text, size_t n, struct why *why)
+{
+    json_t *entry = json_loadb(text, n, 0, NULL);
+    const char *kind = json_string_value(json_object_get(entry, "kind"));
+    const char *name = json_string_value(json_object_get(entry, "study"));
+    struct replay_study *study = name ? find_study(replay, name) : NULL;
+    struct result r = DONE;
+    if (!kind || !name) {
+        r = failed(why, RESULT_INPUT, "no JSON object with kind and study");
+    } else if (strcmp(kind, "launched") == 0) {
+        if (study || replay->studies_count == REPLAY_STUDIES_MAX)
+            r = failed(why, RESULT_REFUSED, "study '%s' is launched twice", name);
+        else
+            r = replay_launch(replay->options->folder, entry, &study, why);
+        if (ok(r)) {
+            replay->studies[replay->studies_count++] = study;
+            replay->outcome->studies++;
+        }
+    } else if (study) {
+        r = replay_entry(study, entry, replay->outcome, why);
+    } else {
+        r = failed(why, RESULT_REFUSED, "study '%s' was never launched", name);
+    }
+    json_decref(entry);
+    return r;
+}
+
+/* One line: its place, chain and signature, then what it says. */
+static struct result take_line(struct replay *replay, const json_t *line, struct why *why)
+{
+    struct chain_head *head = &replay->outcome->head;
+    unsigned char hash[CHAIN_HASH_BYTES], signature[CHAIN_SIGNATURE_BYTES];
+    const json_t *entry = json_object_get(line, "entry");
+    const char *text = json_string_value(entry);
+    size_t n = json_string_length(entry);
+    uint64_t seq = (uint64_t)json_integer_value(json_object_get(line, "seq"));
+    if (!text || n > CHAIN_ENTRY_MAX || !bytes_of(line, "hash", hash, sizeof hash) ||
+        !bytes_of(line, "signature", signature, sizeof signature))
+        return failed(why, RESULT_INPUT, "the line is malformed");
+    if (seq != head->count + 1)
+        return failed(why, RESULT_REFUSED,
+                      "entry %llu stands where entry %llu belongs: entries are missing or in "
+                      "another order",
+                      (unsigned long long)seq, (unsigned long long)head->count + 1);
+    chain_extend(head, text, n);
+    if (memcmp(hash, head->hash, CHAIN_HASH_BYTES) != 0)
+        return failed(why, RESULT_REFUSED, "the entry or one before it was changed");
+    if (!chain_signed_by(head, signature, replay->outcome->public_key))
+        return failed(why, RESULT_REFUSED, "the entry's signature is wrong");
+    if (head->count == replay->options->since.count)
+        replay->since_seen = memcmp(head->hash, replay->options->since.hash, CHAIN_HASH_BYTES) == 0;
+    return replay->options->log_only ? DONE : replay_one(replay, text, n, why);
+}
+
+static struct result take_file(struct replay *replay, FILE *file, struct why *why)
+{
+    CLEANUP(free_pointer) char *line = malloc(REPLAY_LINE_MAX);
+    if (!line)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    while (fgets(line, REPLAY_LINE_MAX, file)) {
+        unsigned long long number = replay->outcome->head.count + 1;
+        json_t *object = json_loads(line, 0, NULL);
+        struct result r = json_is_object(object)
+                              ? take_line(replay, object, why)
+                              : failed(why, RESULT_INPUT, "no JSON object on one line");
+        json_decref(object);
+        if (!ok(r))
+            return failed_in(why, r, "log entry %llu", number);
+    }
+    return ferror(file) ? failed(why, RESULT_SYSTEM, "cannot read the log: %s", strerror(errno))
+                        : DONE;
+}
+
+static struct result verify(struct replay *replay, struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    const struct chain_head *head = &replay->outcome->head;
+    TRY(read_head(replay, why));
+    TRY(fs_join(path, replay->options->folder, "log.jsonl", why));
+    CLEANUP(close_file) FILE *file = fopen(path, "re");
+    if (!file)
+        return failed(why, RESULT_INPUT, "cannot open %s: %s", path, strerror(errno));
+    TRY(take_file(replay, file, why));
+    if (head->count != replay->signed_head.count ||
+        memcmp(head->hash, replay->signed_head.hash, CHAIN_HASH_BYTES) != 0)
+        return failed(why, RESULT_REFUSED,
+                      "the log ends at entry %llu, the signed head says %llu: it was cut off",
+                      (unsigned long long)head->count,
+                      (unsigned long long)replay->signed_head.count);
+    if (replay->options->since.count > 0 && !replay->since_seen)
+        return failed(why, RESULT_REFUSED,
+                      "the log does not contain the head that was kept at entry %llu: it was "
+                      "rewritten",
+                      (unsigned long long)replay->options->since.count);
+    return DONE;
+}
+
+struct result replay_verify(const struct replay_options *options, struct replay_outcome *outcome,
+                            struct why *why)
+{
+    struct replay replay = {.options = options, .outcome = outcome};
+    memset(outcome, 0, sizeof *outcome);
+    struct result r = verify(&replay, why);
+    for (size_t i = 0; i < replay.studies_count; i++)
+        replay_study_free(replay.studies[i]);
+    return r;
+}

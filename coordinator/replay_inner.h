@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the replay's two files only. */
+#ifndef CONSILIUM_COORDINATOR_REPLAY_INNER_H
+#define CONSILIUM_COORDINATOR_REPLAY_INNER_H
+
+#include "coordinator/combine.h"
+#include "coordinator/pooling.h"
+#include "coordinator/replay.h"
+
+#include <jansson.h>
+
+/* A study as the log tells it. */
+struct replay_study {
+    char folder[FS_PATH_BYTES];
+    struct plan plan;
+    struct study members; /* names and declared patients, for the pooling */
+    unsigned char keys[PLAN_SITES_MAX][CHAIN_PUBLIC_BYTES];
+    double spent[PLAN_SITES_MAX];
+    struct server server;
+    size_t updates_count, evaluations_count;
+    struct combine_update updates[PLAN_SITES_MAX];
+    struct pooling_input evaluations[PLAN_SITES_MAX];
+};
+
+/* Takes a "launched" entry: plan, launch and first model. */
+struct result replay_launch(const char *folder, const json_t *entry,
+                            struct replay_study **ret_study, struct why *why) MUST_CHECK;
+void replay_study_free(struct replay_study *study);
+
+/* Any later entry of the study. */
+struct result replay_entry(struct replay_study *study, const json_t *entry,
+                           struct replay_outcome *outcome, struct why *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One study replayed: what each entry claims is checked against the signed objects, computed anew.
+ */
+#include "coordinator/replay_inner.h"
+
+#include "coordinator/entry.h"
+#include "proto/envelope.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OBJECT_FILE_MAX = OBJECT_BYTES_MAX };
+
+static const char *text_of(const json_t *entry, const char *key)
+{
+    const char *text = json_string_value(json_object_get(entry, key));
+    return text ? text : "";
+}
+
+static bool bytes_of(const json_t *entry, const char *key, unsigned char *out, size_t n)
+{
+    size_t have = 0;
+    const char *text = text_of(entry, key);
+    return sodium_hex2bin(out, n, text, strlen(text), NULL, &have, NULL) == 0 && have == n;
+}
+
+static bool same_hash(const json_t *entry, const char *key,
+                      const unsigned char hash[PLAN_HASH_BYTES])
+{
+    char text[HEX_HASH_BYTES];
+    hex_hash(text, hash);
+    return strcmp(text, text_of(entry, key)) == 0;
+}
+
+static void forget_updates(struct replay_study *study)
+{
+    for (size_t i = 0; i < study->updates_count; i++)
+        payload_update_free(&study->updates[i].update);
+    study->updates_count = 0;
+}
+
+static void forget_evaluations(struct replay_study *study)
+{
+    for (size_t i = 0; i < study->evaluations_count; i++)
+        payload_evaluation_free(&study->evaluations[i].evaluation);
+    study->evaluations_count = 0;
+}
+
+void replay_study_free(struct replay_study *study)
+{
+    if (!study)
+        return;
+    forget_updates(study);
+    forget_evaluations(study);
+    server_free(&study->server);
+    plan_free(&study->plan);
+    free(study);
+}
+
+/* The researcher signed a launch of exactly this plan. */
+static struct result check_launch(const struct replay_study *study, const json_t *entry,
+                                  const char *plan, size_t plan_n, struct why *why)
+{
+    char path[FS_PATH_BYTES], *envelope = NULL;
+    size_t n = 0;
+    unsigned char key[CHAIN_PUBLIC_BYTES];
+    if (!bytes_of(entry, "sign_key", key, sizeof key))
+        return failed(why, RESULT_REFUSED, "the launch names no researcher's key");
+    TRY(fs_join(path, study->folder, "launch.envelope", why));
+    TRY(fs_read(path, MESSAGE_BYTES_MAX, &envelope, &n, why));
+    struct message *message = calloc(1, sizeof *message);
+    struct result r = message ? envelope_open((const unsigned char *)envelope, n, key, message, why)
+                              : failed(why, RESULT_SYSTEM, "out of memory");
+    if (ok(r) &&
+        (message->kind != MESSAGE_COMMAND || strcmp(message->command.verb, "launch") != 0 ||
+         strcmp(message->head.sender, text_of(entry, "researcher")) != 0 ||
+         message->command.text_n != plan_n || memcmp(message->command.text, plan, plan_n) != 0))
+        r = failed(why, RESULT_REFUSED, "the researcher signed the launch of another plan");
+    free(message);
+    free(envelope);
+    return r;
+}
+
+static struct result check_plan(struct replay_study *study, const json_t *entry, struct why *why)
+{
+    char path[FS_PATH_BYTES], *text = NULL;
+    size_t n = 0;
+    TRY(fs_join(path, study->folder, "plan.yaml", why));
+    TRY(fs_read(path, PLAN_BYTES_MAX, &text, &n, why));
+    struct result r = plan_parse(&study->plan, "plan.yaml", text, n, why);
+    if (ok(r) && !same_hash(entry, "plan", study->plan.hash))
+        r = failed(why, RESULT_REFUSED, "the plan is not the one that was launched");
+    if (ok(r))
+        r = check_launch(study, entry, text, n, why);
+    free(text);
+    return r;
+}
+
+static struct result check_model(const json_t *entry, const char *key, uint32_t number,
+                                 const float *parameters, size_t d, struct why *why)
+{
+    unsigned char *bytes = NULL, hash[PLAN_HASH_BYTES];
+    size_t n = 0;
+    TRY(server_model(number, parameters, d, &bytes, &n, hash, why));
+    free(bytes);
+    if (!same_hash(entry, key, hash))
+        return failed(why, RESULT_REFUSED,
+                      "round %u: the %s computed from the archived updates is not the one that was "
+                      "recorded",
+                      number, key);
+    return DONE;
+}
+
+struct result replay_launch(const char *folder, const json_t *entry,
+                            struct replay_study **ret_study, struct why *why)
+{
+    char part[FS_PATH_BYTES];
+    if (strchr(text_of(entry, "study"), '/') || text_of(entry, "study")[0] == '.')
+        return failed(why, RESULT_INPUT, "the study's name is no name");
+    struct replay_study *study = calloc(1, sizeof *study);
+    if (!study)
+        return failed(why, RESULT_SYSTEM, "out of memory for a study");
+    snprintf(part, sizeof part, "studies/%s", text_of(entry, "study"));
+    struct result r = fs_join(study->folder, folder, part, why);
+    if (ok(r))
+        r = check_plan(study, entry, why);
+    if (ok(r))
+        r = server_initial(&study->plan, &study->server, why);
+    if (ok(r))
+        r = check_model(entry, "model", 0, study->server.parameters, study->server.d, why);
+    if (!ok(r)) {
+        replay_study_free(study);
+        return r;
+    }
+    study->members.members_count = study->plan.sites_count;
+    for (unsigned i = 0; i < study->plan.sites_count; i++)
+        snprintf(study->members.members[i].name, PLAN_NAME_BYTES, "%s", study->plan.sites[i].name);
+    *ret_study = study;
+    return DONE;
+}
+
+/* An object's file, split; the payload's hash is what entry and signed offer say. */
+struct object {
+    char *file;
+    const unsigned char *payload;
+    size_t payload_n;
+};
+
+static struct result check_offer(const struct replay_study *study, const json_t *entry,
+                                 uint32_t site, const unsigned char *offer, size_t n,
+                                 const unsigned char hash[PLAN_HASH_BYTES], struct why *why)
+{
+    struct message *message = calloc(1, sizeof *message);
+    if (!message)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    struct result r = envelope_open(offer, n, study->keys[site], message, why);
+    const struct message_head *head = &message->head;
+    if (ok(r) && (message->kind != MESSAGE_OBJECT_OFFER ||
+                  strcmp(head->sender, study->plan.sites[site].name) != 0 ||
+                  strcmp(head->study, study->plan.study) != 0 ||
+                  head->task != (uint32_t)json_integer_value(json_object_get(entry, "task")) ||
+                  memcmp(message->object_offer.plain_hash, hash, PLAN_HASH_BYTES) != 0))
+        r = failed(why, RESULT_REFUSED, "the site signed another object");
+    free(message);
+    return r;
+}
+
+static struct result read_object(const struct replay_study *study, const json_t *entry,
+                                 uint32_t site, struct object *object, struct why *why)
+{
+    char name[PLAN_NAME_BYTES + 64], path[FS_PATH_BYTES];
+    unsigned char hash[PLAN_HASH_BYTES];
+    size_t n = 0;
+    snprintf(name, sizeof name, "objects/%lld-%s",
+             (long long)json_integer_value(json_object_get(entry, "task")),
+             study->plan.sites[site].name);
+    TRY(fs_join(path, study->folder, name, why));
+    TRY(fs_read(path, OBJECT_FILE_MAX, &object->file, &n, why));
+    const unsigned char *bytes = (const unsigned char *)object->file;
+    size_t offer_n = 0;
+    for (int i = 0; n >= 4 && i < 4; i++)
+        offer_n |= (size_t)bytes[i] << (8 * i);
+    if (n < 4 || offer_n > n - 4)
+        return failed(why, RESULT_INPUT, "%s is malformed", name);
+    object->payload = bytes + 4 + offer_n;
+    object->payload_n = n - 4 - offer_n;
+    crypto_generichash(hash, sizeof hash, object->payload, object->payload_n, NULL, 0);
+    if (!same_hash(entry, "object", hash))
+        return failed(why, RESULT_REFUSED, "%s is not the object that was counted", name);
+    return check_offer(study, entry, site, bytes + 4, offer_n, hash, why);
+}
+
+static struct result check_budget(struct replay_study *study, const json_t *entry, uint32_t site,
+                                  const struct payload_update *update, struct why *why)
+{
+    double said = json_number_value(json_object_get(entry, "epsilon_spent"));
+    if (said != update->epsilon_spent || update->epsilon_spent < study->spent[site])
+        return failed(why, RESULT_REFUSED, "the privacy spending of '%s' does not add up",
+                      study->plan.sites[site].name);
+    if (study->plan.privacy.mode != PRIVACY_NONE &&
+        update->epsilon_spent > update->epsilon_budget * (1 + 1e-12))
+        return failed(why, RESULT_REFUSED, "'%s' spent epsilon %.6g of a budget of %.6g",
+                      study->plan.sites[site].name, update->epsilon_spent, update->epsilon_budget);
+    study->spent[site] = update->epsilon_spent;
+    return DONE;
+}
+
+static struct result keep_update(struct replay_study *study, const json_t *entry, uint32_t site,
+                                 const struct object *object, struct why *why)
+{
+    size_t at = study->updates_count;
+    struct combine_update update = {.site = site};
+    if (at == PLAN_SITES_MAX)
+        return failed(why, RESULT_REFUSED, "more updates than sites");
+    TRY(payload_update_decode(&update.update, object->payload, object->payload_n, why));
+    crypto_generichash(update.digest, PLAN_HASH_BYTES, object->payload, object->payload_n, NULL, 0);
+    while (at > 0 && study->updates[at - 1].site > site) {
+        study->updates[at] = study->updates[at - 1];
+        at--;
+    }
+    study->updates[at] = update;
+    study->updates_count++;
+    if (at > 0 && study->updates[at - 1].site == site)
+        return failed(why, RESULT_REFUSED, "'%s' is counted twice", study->plan.sites[site].name);
+    return check_budget(study, entry, site, &study->updates[at].update, why);
+}
+
+static struct result keep_evaluation(struct replay_study *study, uint32_t site,
+                                     const struct object *object, struct why *why)
+{
+    size_t at = study->evaluations_count;
+    struct pooling_input input = {.site = site};
+    if (at == PLAN_SITES_MAX)
+        return failed(why, RESULT_REFUSED, "more evaluations than sites");
+    TRY(payload_evaluation_decode(&input.evaluation, object->payload, object->payload_n, why));
+    while (at > 0 && study->evaluations[at - 1].site > site) {
+        study->evaluations[at] = study->evaluations[at - 1];
+        at--;
+    }
+    study->evaluations[at] = input;
+    study->evaluations_count++;
+    return DONE;
+}
+
+static struct result counted(struct replay_study *study, const json_t *entry, uint32_t site,
+                             struct replay_outcome *outcome, struct why *why)
+{
+    struct object object = {0};
+    struct result r = read_object(study, entry, site, &object, why);
+    if (ok(r) && strcmp(text_of(entry, "task_kind"), "train") == 0)
+        r = keep_update(study, entry, site, &object, why);
+    else if (ok(r))
+        r = keep_evaluation(study, site, &object, why);
+    free(object.file);
+    outcome->objects += ok(r);
+    return r;
+}
+
+static struct result aggregated(struct replay_study *study, const json_t *entry,
+                                struct replay_outcome *outcome, struct why *why)
+{
+    struct combine_outcome made;
+    struct server *server = &study->server;
+    struct result r =
+        combine_round(&study->plan, server, study->updates, study->updates_count, &made, why);
+    combine_outcome_free(&made);
+    forget_updates(study);
+    TRY(r);
+    TRY(check_model(entry, "model", server->round, server->parameters, server->d, why));
+    float *candidate = malloc(server->d * sizeof *candidate);
+    if (!candidate)
+        return failed(why, RESULT_SYSTEM, "out of memory for the model");
+    server_candidate(server, candidate);
+    r = check_model(entry, "candidate", server->round, candidate, server->d, why);
+    free(candidate);
+    outcome->rounds += ok(r);
+    return r;
+}
+
+static struct result pooled(struct replay_study *study, const json_t *entry,
+                            struct replay_outcome *outcome, struct why *why)
+{
+    struct pooling pooling;
+    char *record = NULL, *detail = NULL;
+    study->members.round = study->server.round;
+    pooling_compute(&study->members, study->evaluations, study->evaluations_count, &pooling);
+    struct result r = pooling_record(&study->members, study->evaluations, study->evaluations_count,
+                                     &pooling, &record, &detail, why);
+    forget_evaluations(study);
+    json_t *again = ok(r) ? json_loads(detail, 0, NULL) : NULL;
+    if (ok(r) && !json_equal(json_object_get(again, "pooled"), json_object_get(entry, "pooled")))
+        r = failed(why, RESULT_REFUSED,
+                   "round %u: the figures pooled from the archived evaluations are not those that "
+                   "were recorded",
+                   study->server.round);
+    json_decref(again);
+    free(record);
+    free(detail);
+    outcome->evaluations += ok(r);
+    return r;
+}
+
+struct result replay_entry(struct replay_study *study, const json_t *entry,
+                           struct replay_outcome *outcome, struct why *why)
+{
+    const char *kind = text_of(entry, "kind");
+    uint32_t site = study_find(&study->members, text_of(entry, "site"));
+    bool of_site = site < study->members.members_count;
+    if (strcmp(kind, "allowed") == 0 && of_site) {
+        study->members.members[site].declared_patients =
+            (uint64_t)json_integer_value(json_object_get(entry, "declared_patients"));
+        if (!bytes_of(entry, "sign_key", study->keys[site], CHAIN_PUBLIC_BYTES))
+            return failed(why, RESULT_REFUSED, "the site's key is missing");
+        return DONE;
+    }
+    if (strcmp(kind, "counted") == 0 && of_site)
+        return counted(study, entry, site, outcome, why);
+    if (strcmp(kind, "model") == 0)
+        return aggregated(study, entry, outcome, why);
+    if (strcmp(kind, "pooled") == 0)
+        return pooled(study, entry, outcome, why);
+    if (strcmp(kind, "task-aborted") == 0 || strcmp(kind, "task-opened") == 0) {
+        forget_updates(study);
+        forget_evaluations(study);
+    }
+    return DONE;
+}
