@@ -100,6 +100,14 @@ static struct result take_line(struct replay *replay, const json_t *line, struct
     if (!text || n > CHAIN_ENTRY_MAX || !bytes_of(line, "hash", hash, sizeof hash) ||
         !bytes_of(line, "signature", signature, sizeof signature))
         return failed(why, RESULT_INPUT, "the line is malformed");
+    /* What the line says beside the entry is not under the chain: it must not mislead either. */
+    json_t *inside = json_loadb(text, n, 0, NULL);
+    bool same = json_equal(json_object_get(inside, "kind"), json_object_get(line, "kind")) &&
+                json_equal(json_object_get(inside, "ms"), json_object_get(line, "ms")) &&
+                json_equal(json_object_get(inside, "study"), json_object_get(line, "study"));
+    json_decref(inside);
+    if (!same)
+        return failed(why, RESULT_REFUSED, "kind, time or study of the line differ from its entry");
     if (seq != head->count + 1)
         return failed(why, RESULT_REFUSED,
                       "entry %llu stands where entry %llu belongs: entries are missing or in "
