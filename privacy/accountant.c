@@ -197,6 +197,37 @@ static enum pld_result choose_grids(struct grids *g, const struct query *query, 
     return rc;
 }
 
+/* One direction's bracket. The tilt is first chosen for the Chernoff bound; where the answer lies
+ * so far below it that rounding shows, a second tilt centred on the answer settles it. */
+static enum pld_result ask(const struct grids *g, int d, const struct query *query, double value,
+                           struct fft_plan *plan, struct accountant_bound *ret)
+{
+    struct pld_sum sum;
+    enum pld_result rc = pld_sum_init(&sum, g->parts[d], g->count, &g->tilt[d], plan);
+    if (rc != PLD_OK)
+        return rc;
+    if (!query->goal.at_delta) {
+        ret->upper = pld_sum_delta(&sum, value, &ret->lower);
+        pld_sum_free(&sum);
+        return PLD_OK;
+    }
+    ret->upper = pld_sum_epsilon(&sum, value, &ret->lower);
+    bool doubtful = isfinite(ret->upper) && pld_sum_doubt(&sum, ret->upper) > 1e-6 * value;
+    pld_sum_free(&sum);
+    if (!doubtful)
+        return PLD_OK;
+    struct pld_tilt tilt;
+    const struct pld_goal centred = {.at_delta = false, .value = ret->upper};
+    pld_tilt_find(&tilt, g->parts[d], g->count, &centred);
+    if (pld_sum_init(&sum, g->parts[d], g->count, &tilt, plan) == PLD_OK) {
+        double lower, upper = pld_sum_epsilon(&sum, value, &lower);
+        ret->upper = fmin(ret->upper, upper);
+        ret->lower = fmax(ret->lower, lower);
+    }
+    pld_sum_free(&sum);
+    return PLD_OK;
+}
+
 /* The worse direction of each bound. */
 static enum pld_result answer(const struct grids *g, const struct query *query, double value,
                               struct accountant_bound *ret)
@@ -205,16 +236,11 @@ static enum pld_result answer(const struct grids *g, const struct query *query, 
     enum pld_result rc = PLD_OK;
     ret->upper = ret->lower = 0;
     ret->grid = g->grid;
-    for (int d = 0; d < g->directions; d++) {
-        struct pld_sum sum;
-        rc = pld_sum_init(&sum, g->parts[d], g->count, &g->tilt[d], &plan);
-        if (rc != PLD_OK)
-            break;
-        double lower, upper = query->goal.at_delta ? pld_sum_epsilon(&sum, value, &lower)
-                                                   : pld_sum_delta(&sum, value, &lower);
-        ret->upper = fmax(ret->upper, upper);
-        ret->lower = fmax(ret->lower, lower);
-        pld_sum_free(&sum);
+    for (int d = 0; d < g->directions && rc == PLD_OK; d++) {
+        struct accountant_bound one = {0};
+        rc = ask(g, d, query, value, &plan, &one);
+        ret->upper = fmax(ret->upper, one.upper);
+        ret->lower = fmax(ret->lower, one.lower);
     }
     fft_plan_free(&plan);
     return rc;

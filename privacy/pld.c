@@ -29,18 +29,27 @@ static size_t group_of(const struct pld *pld, size_t i)
     return i / each;
 }
 
+static double loss_of(const struct pld *pld, size_t i)
+{
+    return (double)(pld->low + (long)i) * pld->grid;
+}
+
 static void summarise(struct pld *pld)
 {
     pld->groups = group_of(pld, pld->count - 1) + 1;
     for (size_t i = 0; i < pld->count; i++) {
+        pld->group_mass[group_of(pld, i)] += pld->mass[i];
+        pld->group_loss[group_of(pld, i)] += pld->mass[i] * loss_of(pld, i);
+    }
+    for (size_t g = 0; g < pld->groups; g++)
+        pld->group_loss[g] /= fmax(pld->group_mass[g], 1e-300);
+    for (size_t i = 0; i < pld->count; i++) {
         size_t g = group_of(pld, i);
-        pld->group_mass[g] += pld->mass[i];
-        pld->group_loss[g] += pld->mass[i] * (double)(pld->low + (long)i) * pld->grid;
+        double away = loss_of(pld, i) - pld->group_loss[g];
+        pld->group_spread[g] += pld->mass[i] * away * away;
     }
-    for (size_t g = 0; g < pld->groups; g++) {
-        if (pld->group_mass[g] > 0)
-            pld->group_loss[g] /= pld->group_mass[g];
-    }
+    for (size_t g = 0; g < pld->groups; g++)
+        pld->group_spread[g] = sqrt(pld->group_spread[g] / fmax(pld->group_mass[g], 1e-300));
 }
 
 enum pld_result pld_connect(struct pld *pld, const struct pld_bins *bins,

@@ -46,10 +46,12 @@ struct pld {
     double *mass; /* [count], owned */
     double infinite;
     double moved; /* mass put to the lowest point or to infinity because it lay off the grid */
-    /* The same in at most PLD_COARSE groups: mass, mean loss, and the sum of b (p - b) / p, which
-     * times grid^2 is the variance that splitting added. Estimates only. */
+    /* The same in at most PLD_COARSE groups: mass, mean and standard deviation of the loss, and the
+     * sum of b (p - b) / p, which times grid^2 is the variance that splitting added. Estimates
+     * only. */
     size_t groups;
-    double group_mass[PLD_COARSE], group_loss[PLD_COARSE], group_split[PLD_COARSE];
+    double group_mass[PLD_COARSE], group_loss[PLD_COARSE], group_spread[PLD_COARSE];
+    double group_split[PLD_COARSE];
 };
 
 /* Bins of one run of an event (of all its runs when it is a full-batch Gaussian, which composes to

@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rounding of the transform, as tilted mass a grid point and a run; see the slack of the sum. */
-static const double ROUNDING = 2e-17;
+/* Tilted mass that may have wrapped around: two ends of 1e-16, see pld_tilt.c. */
+static const double WRAPPED = 2.1e-16;
 /* |z|^T below e^{-40} is nothing beside that. */
 static const double LOG_NOTHING = -80;
 
@@ -122,6 +122,19 @@ static int take_plan(struct fft_plan *plan, size_t least)
     return fft_plan_init(plan, fft_good_length(least));
 }
 
+/* What rounding may add to sum_{l > e} mass e^{-theta (l - e)}. The transform's error is at most
+ * log2(n) 2^-52 of the vector's 2-norm (Higham 2002, theorem 24.2, with twice its constant), and T
+ * runs multiply the relative error of each coefficient by T; the weights' 2-norm is at most
+ * (1 - e^{-2 theta h})^{-1/2}, and at most sqrt(n). */
+static double rounding(const struct pld_sum *sum)
+{
+    double square = 0, n = (double)sum->count;
+    for (size_t i = 0; i < sum->count; i++)
+        square += sum->mass[i] * sum->mass[i];
+    double weights = fmin(1 / sqrt(-expm1(-2 * sum->theta * sum->grid)), sqrt(n));
+    return 0x1p-52 * log2(n) * (sum->runs + 2) * sqrt(square) * weights + 1e-17 * weights;
+}
+
 enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, size_t count,
                              const struct pld_tilt *tilt, struct fft_plan *plan)
 {
@@ -142,7 +155,6 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
         sum->moved += parts[i].runs * parts[i].pld->moved;
     }
     sum->infinite = -expm1(log_finite);
-    sum->slack = 4e-16 + ROUNDING * ((double)sum->count + 20 * sum->runs);
     size_t bytes = (sum->count + 2) * sizeof(double);
     double *x = malloc(bytes), *y = count > 1 ? malloc(bytes) : NULL;
     bool room = x && (y || count == 1);
@@ -157,6 +169,7 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
     }
     unwrap(sum, x);
     free(x);
+    sum->slack = WRAPPED + rounding(sum);
     return PLD_OK;
 }
 
@@ -192,6 +205,11 @@ static void walk_step(struct walk *w)
     w->scaled = w->scaled * w->decay + p;
 }
 
+double pld_sum_doubt(const struct pld_sum *sum, double epsilon)
+{
+    return sum->slack * exp(fmin(sum->log_total - sum->theta * epsilon, 700));
+}
+
 static double delta_at(const struct pld_sum *sum, double epsilon, bool upper)
 {
     struct walk w;
@@ -208,8 +226,7 @@ static double delta_at(const struct pld_sum *sum, double epsilon, bool upper)
     double delta = above > 0 ? fmax(0, above - exp(epsilon - x) * scaled) : 0;
     if (!upper)
         return delta;
-    double extra = sum->slack * exp(fmin(sum->log_total - sum->theta * epsilon, 700));
-    return fmin(1, delta + extra + sum->infinite);
+    return fmin(1, delta + pld_sum_doubt(sum, epsilon) + sum->infinite);
 }
 
 /* Error of the discretised total except with probability eta. */
@@ -226,7 +243,7 @@ double pld_sum_delta(const struct pld_sum *sum, double epsilon, double *ret_lowe
     if (upper > 0) {
         double err = bracket(sum, log(1000 / upper));
         double at = delta_at(sum, epsilon + err, false);
-        double off = sum->slack * exp(fmin(sum->log_total - sum->theta * (epsilon + err), 700));
+        double off = pld_sum_doubt(sum, epsilon + err);
         at += fmax(0, sum->infinite - sum->moved);
         *ret_lower = fmax(0, at - upper / 1000 - sum->moved - off);
     }
@@ -259,9 +276,7 @@ static double epsilon_at(const struct pld_sum *sum, double delta, double infinit
 double pld_sum_epsilon(const struct pld_sum *sum, double delta, double *ret_lower)
 {
     double upper = epsilon_at(sum, delta, sum->infinite, sum->slack);
-    double off = 0;
-    if (isfinite(upper))
-        off = sum->slack * exp(fmin(sum->log_total - sum->theta * upper, 700));
+    double off = isfinite(upper) ? pld_sum_doubt(sum, upper) : 0;
     double eta = delta / 1000;
     double sure = fmax(0, sum->infinite - sum->moved);
     double lower = epsilon_at(sum, delta + eta + sum->moved + off, sure, 0);

@@ -37,4 +37,7 @@ double pld_sum_delta(const struct pld_sum *sum, double epsilon, double *ret_lowe
  * proven lower bound in *ret_lower. */
 double pld_sum_epsilon(const struct pld_sum *sum, double delta, double *ret_lower);
 
+/* What wrapping and rounding may have added to delta at epsilon. */
+double pld_sum_doubt(const struct pld_sum *sum, double epsilon);
+
 #endif

@@ -10,8 +10,8 @@
 
 static const double CUT = 36.841361487904734; /* ln 1e16 */
 static const double LOG_THETA_MIN = -9.2;
-/* Steps of a tilt from one grid point to the next, in nats: more resolves nothing. */
-static const double STEP_MAX = 20;
+/* Most that a tilt changes from one grid point to the next, in nats: more resolves nothing. */
+static const double STEP_MAX = 1;
 
 struct search {
     const struct pld_part *parts;
@@ -20,21 +20,30 @@ struct search {
     double theta, total; /* for the range: the tilt and its sum T K */
     double sign;         /* +1 upper end, -1 lower end */
     double log_max;      /* largest ln theta */
+    double full;         /* sum T K at theta on the full grids */
 };
+
+/* ln E e^{theta L} in a group, from two points at mean +- spread. */
+static double group_exponent(const struct pld *pld, size_t g, double theta)
+{
+    double x = fabs(theta) * pld->group_spread[g];
+    double log_cosh = x < 0.1 ? x * x * (0.5 - x * x / 12) : x + log1p(exp(-2 * x)) - M_LN2;
+    return theta * pld->group_loss[g] + log_cosh;
+}
 
 /* ln sum over the summary of weight e^{theta loss}. */
 static double group_moment(const struct pld *pld, const double *weight, double theta)
 {
-    double top = -HUGE_VAL, sum = 0;
+    double exponent[PLD_COARSE], top = -HUGE_VAL, sum = 0;
     for (size_t g = 0; g < pld->groups; g++) {
-        if (weight[g] > 0 && theta * pld->group_loss[g] > top)
-            top = theta * pld->group_loss[g];
+        if (!(weight[g] > 0))
+            continue;
+        exponent[g] = group_exponent(pld, g, theta);
+        top = fmax(top, exponent[g]);
     }
     for (size_t g = 0; g < pld->groups; g++) {
-        /* A mass of 1e-300 far out must not lose against the cut-off of exp. */
-        double at = theta * pld->group_loss[g] - top;
-        if (weight[g] > 0 && at > -720)
-            sum += weight[g] * exp(at);
+        if (weight[g] > 0)
+            sum += weight[g] * exp(exponent[g] - top);
     }
     return sum > 0 ? top + log(sum) : -HUGE_VAL;
 }
@@ -187,7 +196,7 @@ void pld_tilt_find(struct pld_tilt *tilt, const struct pld_part *parts, size_t c
     s.log_max = log(STEP_MAX / parts[0].pld->grid);
     s.theta = exp(golden(tilt_cost, &s, LOG_THETA_MIN, s.log_max));
     tilt->theta = s.theta;
-    tilt->log_total = full_moment(&s, s.theta);
+    tilt->log_total = s.full = full_moment(&s, s.theta);
     tilt->chernoff = goal->at_delta ? (tilt->log_total - goal->value) / s.theta
                                     : tilt->log_total - s.theta * goal->value;
     tilt->high = range_end(&s, 1);

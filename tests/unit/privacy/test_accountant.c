@@ -157,6 +157,32 @@ static void more_costs_more(void **state)
     }
 }
 
+/* Most of the loss within a few grid points of zero, or all of it in atoms: the tilt must still be
+ * found, and both questions agree. */
+static void narrow_and_lumpy_losses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        double delta, low, high; /* where both bounds must lie */
+    } cases[] = {
+        {"g:0.000369:5.907:1128|g:0.001751:1.312:411", 2.8e-13, 0.366, 0.3746},
+        {"lap:21.88:14|lap:2.267:8", 8.6e-10, 4.164, 4.1691},
+        {"lap:0.01:2", 1e-6, 199.99, 200},
+        {"g:0.01:0.5:1", 1e-5, 3.024, 3.0254},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct accountant_bound e = epsilon_of(cases[i].list, cases[i].delta, 0), d;
+        assert_true(e.lower >= cases[i].low && e.upper <= cases[i].high);
+        struct event_list *list = parse(cases[i].list);
+        assert_int_equal(accountant_delta(list, 0.999 * e.lower, NULL, &d), ACCOUNTANT_OK);
+        assert_true(d.upper > cases[i].delta && d.lower > 0);
+        assert_int_equal(accountant_delta(list, 1.001 * e.upper, NULL, &d), ACCOUNTANT_OK);
+        assert_true(d.upper < cases[i].delta);
+        free(list);
+    }
+}
+
 /* Rates, steps and noise at the edges of what may be asked answer within the memory bound. */
 static void edges(void **state)
 {
@@ -243,6 +269,7 @@ int main(void)
         cmocka_unit_test(small_delta_on_the_grid),
         cmocka_unit_test(order_and_splitting_do_not_matter),
         cmocka_unit_test(more_costs_more),
+        cmocka_unit_test(narrow_and_lumpy_losses),
         cmocka_unit_test(edges),
         cmocka_unit_test(bad_input_is_refused),
         cmocka_unit_test(text_round_trip),
