@@ -111,37 +111,40 @@ static void suppress(struct evaluation_model *m, unsigned min_cell)
     }
 }
 
-static bool coarse_enough(double count, unsigned min_cell)
+/* Whether both counts are none or enough. */
+static bool coarse_enough(double positives, double negatives, unsigned min_cell)
 {
-    return count == 0.0 || count >= min_cell;
+    return (positives == 0.0 || positives >= min_cell) &&
+           (negatives == 0.0 || negatives >= min_cell);
 }
 
 /* Adjacent bins are merged, into the last of each run, until no count is between 1 and min_cell;
- * what is left at the end joins the run before. */
+ * what is left at the end joins the runs before it, as many as it takes. */
 static void coarsen(struct evaluation_model *m, unsigned min_cell)
 {
     double positives = 0.0, negatives = 0.0;
-    uint32_t last_run = UINT32_MAX;
     for (uint32_t i = 0; i < m->bins_count; i++) {
         positives += m->positives[i];
         negatives += m->negatives[i];
         m->positives[i] = m->negatives[i] = 0.0;
-        if (positives + negatives == 0.0 || !coarse_enough(positives, min_cell) ||
-            !coarse_enough(negatives, min_cell))
+        if (!coarse_enough(positives, negatives, min_cell))
             continue;
         m->positives[i] = positives;
         m->negatives[i] = negatives;
         positives = negatives = 0.0;
-        last_run = i;
     }
-    if (positives + negatives == 0.0)
+    for (uint32_t i = m->bins_count; i > 0 && positives + negatives > 0.0; i--) {
+        positives += m->positives[i - 1];
+        negatives += m->negatives[i - 1];
+        m->positives[i - 1] = m->negatives[i - 1] = 0.0;
+        if (!coarse_enough(positives, negatives, min_cell))
+            continue;
+        m->positives[i - 1] = positives;
+        m->negatives[i - 1] = negatives;
         return;
-    if (last_run == UINT32_MAX) {
+    }
+    if (positives + negatives > 0.0)
         m->bins_count = 0;
-        return;
-    }
-    m->positives[last_run] += positives;
-    m->negatives[last_run] += negatives;
 }
 
 void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,
