@@ -22,7 +22,8 @@ _consilium_options() {
     'codec stats') echo "--codec --in --seed --json" ;;
     launch | watch | status | stop | resume) echo "--as --json" ;;
     report) echo "--out --as --json" ;;
-    'model export') echo "--out --as --json" ;;
+    'model export' | 'audit export') echo "--out --as --json" ;;
+    'audit verify') echo "--as --since --log-only --json" ;;
     esac
 }
 
@@ -33,6 +34,7 @@ _consilium_below() {
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;
     model) echo "export" ;;
+    audit) echo "export verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool
         group-sequential eprocess subgroup suppression matrix hist-auc conformal cindex aacp gate
         merkle hash-chain prng" ;;
@@ -45,7 +47,7 @@ _consilium() {
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec launch watch status
-            report model stop resume version --help" -- "$word"))
+            report model audit stop resume version --help" -- "$word"))
         return
     fi
     case $before in
