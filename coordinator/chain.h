@@ -14,7 +14,7 @@ enum {
     CHAIN_SIGNATURE_BYTES = 64,
     CHAIN_PUBLIC_BYTES = 32,
     CHAIN_SECRET_BYTES = 64,
-    CHAIN_ENTRY_MAX = 64 * 1024, /* bytes of one entry */
+    CHAIN_ENTRY_MAX = 512 * 1024, /* bytes of one entry */
 };
 
 /* The log so far. Zero-initialised: the empty log. */

@@ -31,6 +31,7 @@ struct daemon {
     struct store *store;
     struct link *link;
     struct drive *drive;
+    struct gate_rules gate;
     int lock, signals, changes, poll;
 };
 
@@ -102,6 +103,8 @@ static struct result open_files(struct daemon *daemon, const char *folder, struc
     TRY(consortium_roster(consortium, &daemon->roster, why));
     daemon->roster_file.path = consortium->roster_path;
     memcpy(daemon->roster_file.coordinator, consortium->identity.self.sign_key, ROSTER_KEY_BYTES);
+    TRY(fs_join(path, consortium->folder, "gate.json", why));
+    TRY(gate_rules_load(path, &daemon->gate, why));
     TRY(fs_join(path, consortium->folder, "coordinator.db", why));
     return store_open(path, daemon->secrets.sign, &daemon->store, why);
 }
@@ -145,6 +148,7 @@ static struct result start(struct daemon *daemon, const char *folder, struct why
         .seal_secret = daemon->secrets.seal,
         .store = daemon->store,
         .link = daemon->link,
+        .gate = &daemon->gate,
         .find = find_member,
         .context = daemon,
     };

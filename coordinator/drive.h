@@ -6,6 +6,7 @@
 #ifndef CONSILIUM_COORDINATOR_DRIVE_H
 #define CONSILIUM_COORDINATOR_DRIVE_H
 
+#include "coordinator/gate_policy.h"
 #include "coordinator/store.h"
 #include "proto/link.h"
 #include "proto/transfer.h"
@@ -31,6 +32,7 @@ struct drive_options {
     const unsigned char *seal_secret; /* [SEAL_SECRET_BYTES] */
     struct store *store;
     struct link *link;
+    const struct gate_rules *gate; /* NULL = the defaults */
     /* Looks a member up in the roster of the moment; false when there is none. */
     bool (*find)(void *context, const char *name, struct drive_member *member);
     void *context;

@@ -19,7 +19,7 @@ enum {
 struct replay_outcome {
     struct chain_head head;
     unsigned char public_key[CHAIN_PUBLIC_BYTES]; /* that signed it */
-    uint64_t studies, rounds, evaluations, objects;
+    uint64_t studies, rounds, evaluations, objects, gates;
 };
 
 /* Verifies the folder. key is the coordinator's public key as the auditor knows it; NULL takes the

@@ -27,6 +27,11 @@ struct result replay_launch(const char *folder, const json_t *entry,
                             struct replay_study **ret_study, struct why *why) MUST_CHECK;
 void replay_study_free(struct replay_study *study);
 
+/* A "gate" entry: its inputs are those of the archived evaluations, and give its record again, byte
+ * for byte. */
+struct result replay_gate(struct replay_study *study, const json_t *entry,
+                          struct replay_outcome *outcome, struct why *why) MUST_CHECK;
+
 /* Any later entry of the study. */
 struct result replay_entry(struct replay_study *study, const json_t *entry,
                            struct replay_outcome *outcome, struct why *why) MUST_CHECK;

@@ -310,6 +310,7 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
     uint32_t site = study_find(&study->members, text_of(entry, "site"));
     bool of_site = site < study->members.members_count;
     if (strcmp(kind, "allowed") == 0 && of_site) {
+        study->members.members[site].verdict = MEMBER_ALLOWED;
         study->members.members[site].declared_patients =
             (uint64_t)json_integer_value(json_object_get(entry, "declared_patients"));
         if (!bytes_of(entry, "sign_key", study->keys[site], CHAIN_PUBLIC_BYTES))
@@ -320,6 +321,8 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         return counted(study, entry, site, outcome, why);
     if (strcmp(kind, "model") == 0)
         return aggregated(study, entry, outcome, why);
+    if (strcmp(kind, "gate") == 0)
+        return replay_gate(study, entry, outcome, why);
     if (strcmp(kind, "pooled") == 0)
         return pooled(study, entry, outcome, why);
     if (strcmp(kind, "task-aborted") == 0 || strcmp(kind, "task-opened") == 0) {

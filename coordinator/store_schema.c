@@ -56,5 +56,21 @@ static const char FIRST[] =
     "  entry BLOB NOT NULL, hash BLOB NOT NULL, signature BLOB NOT NULL) STRICT;"
     "CREATE INDEX log_of_study ON log(study, seq);";
 
-const char *const STORE_MIGRATIONS[] = {FIRST};
+/* Models that a gate has judged, who signed which of their moves, and incidents. */
+static const char REGISTRY[] =
+    "CREATE TABLE registry("
+    "  hash BLOB PRIMARY KEY, study TEXT NOT NULL, round INTEGER NOT NULL, task INTEGER NOT NULL,"
+    "  family BLOB NOT NULL, incumbent BLOB NOT NULL, decision INTEGER NOT NULL,"
+    "  stage INTEGER NOT NULL, previous INTEGER NOT NULL, since_ms INTEGER NOT NULL,"
+    "  was_promoted INTEGER NOT NULL, proposed_ms INTEGER NOT NULL, reason TEXT NOT NULL) STRICT;"
+    "CREATE TABLE stage_signatures("
+    "  hash BLOB NOT NULL, move TEXT NOT NULL, signer TEXT NOT NULL, ms INTEGER NOT NULL,"
+    "  envelope TEXT NOT NULL, PRIMARY KEY(hash, move, signer)) STRICT;"
+    "CREATE TABLE incidents("
+    "  id TEXT PRIMARY KEY, hash BLOB NOT NULL, text TEXT NOT NULL, severity INTEGER NOT NULL,"
+    "  aware_ms INTEGER NOT NULL, acknowledged_ms INTEGER NOT NULL,"
+    "  contained_ms INTEGER NOT NULL, reported_ms INTEGER NOT NULL,"
+    "  closed_ms INTEGER NOT NULL) STRICT;";
+
+const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -5,11 +5,13 @@
 
 #include "coordinator/combine.h"
 #include "coordinator/pooling.h"
+#include "coordinator/work_gate.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ struct made {
     unsigned char candidate_hash[PLAN_HASH_BYTES];
     unsigned char evaluation_hash[PLAN_HASH_BYTES];
     struct combine_outcome outcome;
-    char *record;
+    char *record, *incumbent;
     uint32_t task;
 };
 
@@ -70,6 +72,7 @@ static void free_made(struct made *made)
     free(made->evaluation);
     free(made->state);
     free(made->record);
+    free(made->incumbent);
     combine_outcome_free(&made->outcome);
 }
 
@@ -110,8 +113,27 @@ static struct result make_record(const struct study *study, const struct combine
     return *ret_text ? DONE : failed(why, RESULT_SYSTEM, "out of memory");
 }
 
-static struct result make_models(const struct running *running, const struct updates *updates,
-                                 struct made *made, struct why *why)
+/* The last round's set also holds the model in use, so that each site compares the two on the same
+ * patients. */
+static struct result add_incumbent(struct drive *drive, const struct running *running,
+                                   struct made *made, struct why *why)
+{
+    struct model_bytes set = {made->evaluation ? made->evaluation : made->candidate,
+                              made->evaluation ? made->evaluation_n : made->candidate_n};
+    struct model_bytes with = {0};
+    TRY(gate_add_incumbent(drive, running, &set, made->candidate_hash, &with, &made->incumbent,
+                           why));
+    if (!with.bytes)
+        return DONE;
+    free(made->evaluation);
+    made->evaluation = with.bytes;
+    made->evaluation_n = with.n;
+    crypto_generichash(made->evaluation_hash, PLAN_HASH_BYTES, with.bytes, with.n, NULL, 0);
+    return DONE;
+}
+
+static struct result make_models(struct drive *drive, const struct running *running,
+                                 const struct updates *updates, struct made *made, struct why *why)
 {
     const struct server *server = &made->server;
     CLEANUP(free_pointer) float *candidate = malloc(server->d * sizeof *candidate);
@@ -126,6 +148,8 @@ static struct result make_models(const struct running *running, const struct upd
     if (running->plan.validation.matrix && server->round == running->study.rounds)
         TRY(combine_matrix(&running->plan, &made->start, server, updates->list, updates->n,
                            &made->evaluation, &made->evaluation_n, made->evaluation_hash, why));
+    if (server->round == running->study.rounds)
+        TRY(add_incumbent(drive, running, made, why));
     return server_encode(server, &made->state, &made->state_n, why);
 }
 
@@ -141,7 +165,7 @@ static struct result make_round(struct drive *drive, const struct running *runni
     TRY(combine_round(&running->plan, &made->server, updates->list, updates->n, &made->outcome,
                       why));
     TRY(make_record(&running->study, &made->outcome, &made->record, why));
-    return make_models(running, updates, made, why);
+    return make_models(drive, running, updates, made, why);
 }
 
 static struct result write_made(struct store *store, const struct study *study, void *context,
@@ -157,6 +181,9 @@ static struct result write_made(struct store *store, const struct study *study, 
         TRY(store_put_model(store, study->name, number, made->evaluation_hash, made->evaluation,
                             made->evaluation_n, why));
     TRY(store_put_server(store, study->name, number, made->state, made->state_n, why));
+    if (made->incumbent)
+        TRY(store_put_record(store, study->name, made->task, GATE_INCUMBENT_RECORD, made->incumbent,
+                             why));
     return store_put_record(store, study->name, made->task, "aggregate", made->record, why);
 }
 
@@ -189,6 +216,7 @@ struct evaluations {
     size_t n;
     struct pooling_input list[PLAN_SITES_MAX];
     char *record, *detail;
+    struct gated gated;
     uint32_t task;
 };
 
@@ -200,6 +228,7 @@ static void free_evaluations(struct evaluations **evaluations)
         payload_evaluation_free(&(*evaluations)->list[i].evaluation);
     free((*evaluations)->record);
     free((*evaluations)->detail);
+    gated_free(&(*evaluations)->gated);
     free(*evaluations);
 }
 
@@ -227,8 +256,9 @@ static struct result write_pooled(struct store *store, const struct study *study
                                   struct why *why)
 {
     const struct evaluations *evaluations = context;
-    return store_put_record(store, study->name, evaluations->task, "pooled", evaluations->record,
-                            why);
+    TRY(store_put_record(store, study->name, evaluations->task, "pooled", evaluations->record,
+                         why));
+    return gate_write(store, study, &evaluations->gated, why);
 }
 
 static struct result pool(struct drive *drive, struct running *running, uint64_t now_ms,
@@ -243,6 +273,9 @@ static struct result pool(struct drive *drive, struct running *running, uint64_t
     pooling_compute(&running->study, evaluations->list, evaluations->n, &pooling);
     TRY(pooling_record(&running->study, evaluations->list, evaluations->n, &pooling,
                        &evaluations->record, &evaluations->detail, why));
+    if (running->study.round >= running->study.rounds)
+        TRY(gate_judge(drive, running, evaluations->list, evaluations->n, now_ms,
+                       &evaluations->gated, why));
     struct study_event event = {
         .kind = STUDY_EVENT_POOLED,
         .now_ms = now_ms,

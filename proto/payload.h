@@ -61,6 +61,11 @@ struct evaluation_figures {
     double observed_expected;
     double accuracy, sensitivity, specificity; /* at the plan's threshold */
     double loss;
+    double ece, ece_null; /* binned calibration error; its value under perfect calibration */
+    double spiegelhalter_z;
+    double ipa; /* 1 - brier / (prevalence (1 - prevalence)) */
+    /* Paired difference in AUROC to the same group of the first model of the set. */
+    double difference, difference_variance;
 };
 
 struct evaluation_model {

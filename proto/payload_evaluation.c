@@ -28,6 +28,12 @@ static const size_t FIGURES[] = {
     offsetof(struct evaluation_figures, sensitivity),
     offsetof(struct evaluation_figures, specificity),
     offsetof(struct evaluation_figures, loss),
+    offsetof(struct evaluation_figures, ece),
+    offsetof(struct evaluation_figures, ece_null),
+    offsetof(struct evaluation_figures, spiegelhalter_z),
+    offsetof(struct evaluation_figures, ipa),
+    offsetof(struct evaluation_figures, difference),
+    offsetof(struct evaluation_figures, difference_variance),
 };
 
 enum {

@@ -25,6 +25,7 @@ struct evaluator {
     double *score;                 /* [rows][outputs] */
     double *y, *p;                 /* [rows] 0/1 and probability of the group at hand */
     double *reference, *candidate; /* [rows] everybody's score: the first model's, this one's */
+    double *against;               /* [rows] the first model's score of the group at hand */
     struct rng rng;                /* of noised histograms */
     bool has_reference;
     size_t runs;
@@ -51,7 +52,8 @@ static struct result allocate(struct evaluator *e, struct why *why)
     e->p = calloc(rows, sizeof *e->p);
     e->reference = calloc(rows, sizeof *e->reference);
     e->candidate = calloc(rows, sizeof *e->candidate);
-    if (e->score && e->y && e->p && e->reference && e->candidate &&
+    e->against = calloc(rows, sizeof *e->against);
+    if (e->score && e->y && e->p && e->reference && e->candidate && e->against &&
         model_work_create(&e->work, &e->model, BATCH_ROWS) == MODEL_OK)
         return DONE;
     return failed(why, RESULT_SYSTEM, "not enough memory to evaluate %zu rows", e->part->rows);
@@ -104,6 +106,7 @@ void evaluator_free(struct evaluator *e)
     wipe(e->p, rows);
     wipe(e->reference, rows);
     wipe(e->candidate, rows);
+    wipe(e->against, rows);
     if (e->work.block)
         sodium_memzero(e->work.block, model_work_bytes(&e->model, BATCH_ROWS));
     model_work_free(&e->work);
@@ -156,10 +159,26 @@ static size_t put_all(struct evaluator *e, size_t contrast)
 static size_t put_group(struct evaluator *e, size_t subgroup, size_t level)
 {
     size_t count = 0, columns = e->dataset->subgroups;
-    for (size_t r = 0; r < e->part->rows; r++)
-        if (e->part->groups[r * columns + subgroup] == level)
-            put_row(e, r, 0, count++);
+    for (size_t r = 0; r < e->part->rows; r++) {
+        if (e->part->groups[r * columns + subgroup] != level)
+            continue;
+        e->against[count] = e->reference[r];
+        put_row(e, r, 0, count++);
+    }
     return count;
+}
+
+/* Difference to the first model on the group that put_group has just laid out. */
+static void compare_group(const struct evaluator *e, size_t rows, struct evaluation_figures *f)
+{
+    struct auroc_paired paired;
+    if (f->status != EVALUATION_OK || !e->has_reference || e->runs < 2)
+        return;
+    enum stat_status status = auroc_paired(rows, e->y, e->p, e->against, &paired);
+    if (status != STAT_OK && status != STAT_DEGENERATE)
+        return;
+    f->difference = paired.d;
+    f->difference_variance = paired.var_d;
 }
 
 static void judge_rows(struct evaluator *e, size_t rows, struct evaluation_figures *figures)
@@ -221,6 +240,7 @@ static void subgroup_figures(struct evaluator *e, unsigned i, struct evaluation_
             figures_clear(&figures[level], EVALUATION_REFUSED);
         else
             judge_rows(e, counts[level], &figures[level]);
+        compare_group(e, counts[level], &figures[level]);
     }
     figures_suppress(figures, counts, subgroup->levels_count, e->part->rows - known,
                      e->plan->validation.min_cell);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ECE_BINS = 10 };
+
 void figures_clear(struct evaluation_figures *f, enum evaluation_status status)
 {
     double nan = (double)NAN;
@@ -23,6 +25,8 @@ void figures_clear(struct evaluation_figures *f, enum evaluation_status status)
     f->calibration_intercept = f->calibration_intercept_se = nan;
     f->observed_expected = nan;
     f->accuracy = f->sensitivity = f->specificity = f->loss = nan;
+    f->ece = f->ece_null = f->spiegelhalter_z = f->ipa = nan;
+    f->difference = f->difference_variance = nan;
 }
 
 static int by_value(const void *a, const void *b)
@@ -101,6 +105,19 @@ static void put_calibration(struct evaluation_figures *f, size_t n, const double
         f->calibration_intercept = c.citl;
         f->calibration_intercept_se = c.citl_se;
     }
+    f->ipa = c.ipa;
+    if (c.spiegelhalter_defined)
+        f->spiegelhalter_z = c.spiegelhalter_z;
+}
+
+static void put_calibration_error(struct evaluation_figures *f, size_t n, const double *y,
+                                  const double *p)
+{
+    struct calibration_error e;
+    if (calibration_error(n, y, p, ECE_BINS, BINS_EQUAL_MASS, &e) != STAT_OK)
+        return;
+    f->ece = e.ece;
+    f->ece_null = e.ece_null;
 }
 
 static void put_decisions(struct evaluation_figures *f, size_t n, const double *y, const double *p,
@@ -132,6 +149,7 @@ void figures_binary(struct evaluation_figures *f, size_t n, const double *y, con
         return;
     put_auroc(f, n, y, p);
     put_calibration(f, n, y, p);
+    put_calibration_error(f, n, y, p);
     put_decisions(f, n, y, p, threshold);
 }
 

@@ -32,6 +32,12 @@ static void blank(struct evaluation_figures *f, enum evaluation_status status)
         .sensitivity = NAN,
         .specificity = NAN,
         .loss = NAN,
+        .ece = NAN,
+        .ece_null = NAN,
+        .spiegelhalter_z = NAN,
+        .ipa = NAN,
+        .difference = NAN,
+        .difference_variance = NAN,
     };
     memcpy(f->group, group, sizeof group);
 }
@@ -53,11 +59,17 @@ static void round_figures(struct evaluation_figures *f)
         &f->specificity,
         &f->observed_expected,
         &f->loss,
+        &f->ece,
+        &f->ece_null,
+        &f->spiegelhalter_z,
+        &f->ipa,
+        &f->difference,
     };
     for (size_t i = 0; i < sizeof coarse / sizeof coarse[0]; i++)
         *coarse[i] = rounded(*coarse[i], step);
     f->auroc_variance = rounded(f->auroc_variance, fine);
     f->brier_variance = rounded(f->brier_variance, fine);
+    f->difference_variance = rounded(f->difference_variance, fine);
 }
 
 /* A cell is what could be counted out of the figures: the patients of either outcome. */

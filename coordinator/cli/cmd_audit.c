@@ -209,18 +209,21 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     sodium_bin2hex(hash, sizeof hash, o->head.hash, CHAIN_HASH_BYTES);
     if (json) {
         printf("{\"verified\":true,\"key_known\":%s,\"entries\":%llu,\"head\":\"%s\","
-               "\"studies\":%llu,\"objects\":%llu,\"rounds\":%llu,\"evaluations\":%llu}\n",
+               "\"studies\":%llu,\"objects\":%llu,\"rounds\":%llu,\"evaluations\":%llu,"
+               "\"gates\":%llu}\n",
                pinned ? "true" : "false", (unsigned long long)o->head.count, hash,
                (unsigned long long)o->studies, (unsigned long long)o->objects,
-               (unsigned long long)o->rounds, (unsigned long long)o->evaluations);
+               (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
+               (unsigned long long)o->gates);
         return;
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
            (unsigned long long)o->head.count, hash);
-    printf("%llu studies, %llu signed objects; %llu rounds and %llu evaluations computed again, "
-           "equal bit for bit\n",
+    printf("%llu studies, %llu signed objects; %llu rounds, %llu evaluations and %llu gate decisions "
+           "computed again, equal bit for bit\n",
            (unsigned long long)o->studies, (unsigned long long)o->objects,
-           (unsigned long long)o->rounds, (unsigned long long)o->evaluations);
+           (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
+           (unsigned long long)o->gates);
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }

@@ -115,6 +115,8 @@ static void show(struct view *view, const json_t *event)
         print_round(view, event);
     } else if (strcmp(kind, "pooled") == 0) {
         print_pooled(view, event);
+    } else if (strcmp(kind, "gate") == 0) {
+        printf("      gate: %s (consilium gate explain tells why)\n", text_of(event, "decision"));
     } else if (is_any(kind, SITE_NEWS)) {
         printf("      %s %s%s%s\n", text_of(event, "site"), kind,
                text_of(event, "reason")[0] ? ": " : "", text_of(event, "reason"));

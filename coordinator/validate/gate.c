@@ -110,7 +110,7 @@ static struct result check_input(const struct gate_input *in, struct why *why)
 }
 
 /* Why a site's numbers cannot be used, or NULL. */
-static const char *unusable(const struct gate_policy *p, const struct gate_site *s)
+static const char *unusable(const struct gate_policy *p, const struct gate_site *s, bool first)
 {
     if (strcmp(s->status, "ok") != 0)
         return s->status;
@@ -119,6 +119,8 @@ static const char *unusable(const struct gate_policy *p, const struct gate_site 
     double expected = auroc_newcombe_var(s->auc, s->n_pos, s->n_neg);
     if (!(s->var_auc >= expected / p->var_ratio_max && s->var_auc <= expected * p->var_ratio_max))
         return "implausible_variance";
+    if (first)
+        return NULL;
     if (!isfinite(s->d) || !isfinite(s->var_d) || s->var_d < 0.0)
         return "invalid_difference";
     return NULL;
@@ -143,7 +145,8 @@ static bool rule_integrity(const struct gate_input *in, struct gate_record *reco
         return false;
     }
     gate_rule_says(record, 1, GATE_RULE_PASS, "",
-                   "signatures, hashes of model, policy and holdout match; change within the plan");
+                   "every report is signed by its site and bound to this model and plan; %s",
+                   i->detail ? i->detail : "the change is within the change control plan");
     return true;
 }
 
@@ -152,7 +155,7 @@ static bool rule_usable(const struct gate_input *in, struct gate_record *record,
 {
     const struct gate_policy *p = &in->policy;
     for (size_t i = 0; i < in->n_sites; i++) {
-        verdicts[i] = (struct gate_site_verdict){.reason = unusable(p, &in->sites[i])};
+        verdicts[i] = (struct gate_site_verdict){.reason = unusable(p, &in->sites[i], in->first)};
         verdicts[i].used = verdicts[i].reason == NULL;
         record->n_used += verdicts[i].used;
     }
@@ -251,6 +254,16 @@ static void rule_site_harm(const struct gate_input *in, struct gate_record *reco
         record->rule[3].also_holds = "site_large_drop";
 }
 
+/* A first model cannot be worse than the one in use; the floor is all it is held to. */
+static void rules_without_incumbent(struct gate_record *record)
+{
+    for (int number = 3; number <= 4; number++)
+        gate_rule_says(record, number, GATE_RULE_OFF, "",
+                       "no model of this kind is in use: there is nothing to compare with");
+    record->random = (struct pool){
+        .mu = NAN, .tau2 = NAN, .se_mhksj = NAN, .ci_mhksj = {NAN, NAN}, .pi_mhksj = {NAN, NAN}};
+}
+
 static void rule_floor(const struct gate_policy *p, const struct columns *c, struct gate_record *r)
 {
     double se;
@@ -264,6 +277,10 @@ static void rule_floor(const struct gate_policy *p, const struct columns *c, str
 static void rule_ledger(const struct gate_input *in, struct gate_record *record)
 {
     const struct gate_ledger *l = in->ledger;
+    if (in->first) {
+        gate_rule_says(record, 9, GATE_RULE_OFF, "", "a first model spends no alpha");
+        return;
+    }
     if (!l || !l->used) {
         gate_rule_says(record, 9, GATE_RULE_OFF, "", "no alpha ledger in this policy");
         return;
@@ -343,15 +360,20 @@ struct result gate_decide(const struct gate_input *in, struct gate_record *recor
         if (verdicts[i].used)
             verdicts[i].weight = c.weight[k++];
     }
-    rule_noninferiority(&in->policy, &c, record);
-    rule_site_harm(in, record, verdicts);
+    if (in->first) {
+        rules_without_incumbent(record);
+    } else {
+        rule_noninferiority(&in->policy, &c, record);
+        rule_site_harm(in, record, verdicts);
+    }
     rule_floor(&in->policy, &c, record);
     gate_rule_calibration(in, verdicts, record);
     gate_rule_fairness(in, record);
     gate_rule_drift(in, verdicts, record);
     rule_ledger(in, record);
     rule_signatures(in, record);
-    pool_random(used, c.d, c.var_d, POOL_DL, 0.95, &record->random);
+    if (!in->first)
+        pool_random(used, c.d, c.var_d, POOL_DL, 0.95, &record->random);
     record->decision = conclude(record);
     return DONE;
 }

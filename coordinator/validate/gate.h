@@ -90,6 +90,7 @@ struct gate_ledger {
 
 struct gate_input {
     struct gate_policy policy;
+    bool first; /* no incumbent: differences are not looked at, the absolute rules decide */
     const struct gate_integrity *integrity; /* NULL: checked by the caller's own means */
     size_t n_sites;
     const struct gate_site *sites;

@@ -215,6 +215,7 @@ struct result gate_parse(const json_t *root, struct gate_parsed *out, struct why
         return r;
     }
     out->input.signatures = signatures > 1000 ? 1000 : (unsigned)signatures;
+    out->input.first = get_flag(out->root, "first");
     parse_findings(out);
     return DONE;
 }
@@ -260,6 +261,8 @@ json_t *gate_input_json(const struct gate_input *in)
     }
     json_t *root = json_pack("{s:o, s:o, s:o, s:I}", "policy", policy_json(&in->policy), "sites",
                              sites, "groups", groups, "signatures", (json_int_t)in->signatures);
+    if (in->first)
+        json_object_set_new(root, "first", json_true());
     if (in->integrity)
         json_object_set_new(root, "integrity",
                             json_pack("{s:b, s:b, s:b, s:s?}", "signatures_ok",

@@ -20,7 +20,7 @@ struct gate_parsed {
 };
 
 /* {"policy": {...}, "sites": [{"id","status","n_pos","n_neg","auc","var_auc","d","var_d", ...}],
- * "groups", "ledger", "integrity", "signatures"}: only policy and sites are required; a missing or
+ * "groups", "first", "ledger", "integrity", "signatures"}: only policy and sites are required; a missing or
  * null number is NaN, a missing policy value the default. INPUT on anything of another type or past
  * a limit. */
 struct result gate_parse(const json_t *root, struct gate_parsed *out, struct why *why) MUST_CHECK;

@@ -78,6 +78,11 @@ void gate_rule_fairness(const struct gate_input *in, struct gate_record *record)
         gate_rule_says(record, 7, GATE_RULE_OFF, "", "fairness is not part of this policy");
         return;
     }
+    if (in->first) {
+        gate_rule_says(record, 7, GATE_RULE_OFF, "",
+                       "no model of this kind is in use: no group can fare worse than before");
+        return;
+    }
     if (in->n_groups == 0) {
         gate_rule_says(record, 7, GATE_RULE_HOLD, "fairness_missing",
                        "no subgroup was large enough to be released");

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads the gate's thresholds; the gate's own parser fills what a file leaves out. */
+#include "coordinator/gate_policy.h"
+
+#include "coordinator/validate/gate_json.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/fs.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const double DAY_MS = 24.0 * 3600.0 * 1000.0;
+static const double DAYS_MAX = 3650.0;
+
+struct gate_rules gate_rules_default(void)
+{
+    struct gate_rules rules = {.gate = gate_policy_default(), .stages = stage_policy_default()};
+    rules.gate.calibration_used = true;
+    rules.gate.fairness_used = true;
+    rules.gate.signatures_needed = rules.stages.signatures_needed;
+    return rules;
+}
+
+static struct result read_days(const json_t *o, const char *key, int64_t *ms, struct why *why)
+{
+    const json_t *value = json_object_get(o, key);
+    double days = json_number_value(value);
+    if (!value)
+        return DONE;
+    if (!json_is_number(value) || !(days >= 0.0 && days <= DAYS_MAX))
+        return failed(why, RESULT_INPUT, "'%s' is a number of days from 0 to %.0f", key, DAYS_MAX);
+    *ms = (int64_t)(days * DAY_MS);
+    return DONE;
+}
+
+/* What the file names of the policy replaces the defaults; gate_parse wants a whole input. */
+static struct result read_policy(const json_t *policy, struct gate_policy *out, struct why *why)
+{
+    struct gate_input defaults = {.policy = *out};
+    struct gate_parsed parsed = {0};
+    json_t *whole = gate_input_json(&defaults);
+    json_object_update(json_object_get(whole, "policy"), (json_t *)(uintptr_t)policy);
+    struct result r = gate_parse(whole, &parsed, why);
+    json_decref(whole);
+    if (ok(r))
+        *out = parsed.input.policy;
+    gate_parsed_free(&parsed);
+    return r;
+}
+
+static struct result read_stages(const json_t *stages, struct stage_policy *out, struct why *why)
+{
+    TRY(read_days(stages, "shadow_min_days", &out->shadow_min_ms, why));
+    TRY(read_days(stages, "pilot_min_days", &out->pilot_min_ms, why));
+    const json_t *signatures = json_object_get(stages, "signatures_needed");
+    if (!signatures)
+        return DONE;
+    if (!json_is_integer(signatures) || json_integer_value(signatures) < 1 ||
+        json_integer_value(signatures) > 16)
+        return failed(why, RESULT_INPUT, "'signatures_needed' is from 1 to 16");
+    out->signatures_needed = (unsigned)json_integer_value(signatures);
+    return DONE;
+}
+
+struct result gate_rules_load(const char *path, struct gate_rules *rules, struct why *why)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+    size_t n = 0;
+    *rules = gate_rules_default();
+    if (!fs_exists(path))
+        return DONE;
+    TRY(fs_read(path, GATE_POLICY_BYTES_MAX, &text, &n, why));
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *policy = json_object_get(root, "policy");
+    struct result r = DONE;
+    if (!json_is_object(root) || (policy && !json_is_object(policy)))
+        r = failed(why, RESULT_INPUT, "no JSON object with \"policy\" and \"stages\"");
+    if (ok(r) && policy)
+        r = read_policy(policy, &rules->gate, why);
+    if (ok(r))
+        r = read_stages(json_object_get(root, "stages"), &rules->stages, why);
+    if (ok(r))
+        rules->gate.signatures_needed = rules->stages.signatures_needed;
+    json_decref(root);
+    return ok(r) ? r : failed_in(why, r, "%s", path);
+}
