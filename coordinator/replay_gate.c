@@ -107,8 +107,9 @@ struct result replay_gate(struct replay_study *study, const json_t *entry,
     const char *input = text_of(entry, "input"), *record = text_of(entry, "record");
     json_t *logged = json_loads(input, JSON_REJECT_DUPLICATES, NULL);
     json_t *decided = json_loads(record, JSON_REJECT_DUPLICATES, NULL);
-    struct result r = logged && decided ? gate_replay(input, record, why)
-                                        : failed(why, RESULT_REFUSED, "the gate's texts are damaged");
+    struct result r = logged && decided
+                          ? gate_replay(input, record, why)
+                          : failed(why, RESULT_REFUSED, "the gate's texts are damaged");
     if (ok(r) && strcmp(text_of(decided, "decision"), text_of(entry, "decision")) != 0)
         r = failed(why, RESULT_REFUSED, "the gate's entry says %s, its record %s",
                    text_of(entry, "decision"), text_of(decided, "decision"));

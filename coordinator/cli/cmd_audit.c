@@ -219,11 +219,12 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
            (unsigned long long)o->head.count, hash);
-    printf("%llu studies, %llu signed objects; %llu rounds, %llu evaluations and %llu gate decisions "
-           "computed again, equal bit for bit\n",
-           (unsigned long long)o->studies, (unsigned long long)o->objects,
-           (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
-           (unsigned long long)o->gates);
+    printf(
+        "%llu studies, %llu signed objects; %llu rounds, %llu evaluations and %llu gate decisions "
+        "computed again, equal bit for bit\n",
+        (unsigned long long)o->studies, (unsigned long long)o->objects,
+        (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
+        (unsigned long long)o->gates);
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }
