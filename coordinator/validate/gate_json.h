@@ -20,9 +20,9 @@ struct gate_parsed {
 };
 
 /* {"policy": {...}, "sites": [{"id","status","n_pos","n_neg","auc","var_auc","d","var_d", ...}],
- * "groups", "first", "ledger", "integrity", "signatures"}: only policy and sites are required; a missing or
- * null number is NaN, a missing policy value the default. INPUT on anything of another type or past
- * a limit. */
+ * "groups", "first", "ledger", "integrity", "signatures"}: only policy and sites are required; a
+ * missing or null number is NaN, a missing policy value the default. INPUT on anything of another
+ * type or past a limit. */
 struct result gate_parse(const json_t *root, struct gate_parsed *out, struct why *why) MUST_CHECK;
 void gate_parsed_free(struct gate_parsed *parsed);
 
