@@ -234,6 +234,17 @@ fi
 "$consilium" model export "$study" --as "$out/researcher" --out "$out/model"
 "$consilium" audit export --as "$out/auditor" --out "$out/audit"
 "$consilium" audit verify "$out/audit"
+# Peak resident memory of each process, in MB.
+peak() { awk '/^VmHWM/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status" 2>/dev/null || echo "?"; }
+for pid in $pids; do
+    name=$(cat "/proc/$pid/comm" 2>/dev/null) || continue
+    parts=$(peak "$pid")
+    for child in $(pgrep -P "$pid" || true); do
+        parts="$parts + $(peak "$child")"
+    done
+    say "$name: $parts MB"
+done >"$log/memory.txt"
+say "Peak memory by process, a site's own and its children's: $(sort -u "$log/memory.txt" | tr '\n' ';')"
 stop_all
 [ -z "${note:-}" ] || say "$note"
 say "Report: $out/report.html and $out/report.json; model: $out/model.npz and .json; logs: $log"
