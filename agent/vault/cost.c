@@ -64,12 +64,12 @@ struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
     return DONE;
 }
 
-double cost_so_far(const struct plan *plan, const struct ledger_study *study,
+double cost_so_far(const struct plan *plan, const struct ledger_study *study, uint32_t rounds,
                    uint64_t declared_patients)
 {
     CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
     char error[EVENT_ERROR_MAX];
-    if (study->charge.events[0] == '\0' || study->trained >= plan->training.rounds || !events ||
+    if (study->charge.events[0] == '\0' || rounds >= plan->training.rounds || !events ||
         event_list_parse(events, study->charge.events, error) != 0)
         return study->charge.epsilon;
     /* A coarse grid is quick and errs upwards only. */
@@ -77,7 +77,7 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study,
     struct accountant_bound bound;
     events->count = 1;
     events->events[0].steps =
-        (uint64_t)study->trained * plan_steps_per_round(plan, (size_t)declared_patients);
+        (uint64_t)rounds * plan_steps_per_round(plan, (size_t)declared_patients);
     if (accountant_epsilon(events, study->charge.delta, &options, &bound) != ACCOUNTANT_OK)
         return study->charge.epsilon;
     return fmin(bound.upper, study->charge.epsilon);

@@ -13,9 +13,9 @@
 struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
                            struct ledger_charge *ret_charge, struct why *why) MUST_CHECK;
 
-/* What the rounds trained so far cost of the whole charge, for those who watch: at most the charge,
- * which stands whatever happens. */
-double cost_so_far(const struct plan *plan, const struct ledger_study *study,
+/* What so many rounds cost of the whole charge, for those who watch: at most the charge, which
+ * stands whatever happens. */
+double cost_so_far(const struct plan *plan, const struct ledger_study *study, uint32_t rounds,
                    uint64_t declared_patients);
 
 /* Whether the charge fits beside everything the ledger has charged: within the policy's budget for

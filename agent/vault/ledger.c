@@ -102,17 +102,14 @@ static struct result apply_begun(struct ledger_study *study, const struct journa
     uint32_t kind = bytes_in_u32(in);
     task.round = bytes_in_u32(in);
     bytes_in_bytes(in, task.model_hash, sizeof task.model_hash);
-    bool reuse = bytes_in_u32(in) != 0;
+    task.reuse = bytes_in_u32(in) != 0;
     bool again = study->task.state == LEDGER_TASK_BEGUN && task.task == study->task.task;
     if (in->bad || in->left > 0 || kind < TASK_TRAIN || kind > TASK_EVALUATE ||
         study->standing != LEDGER_STUDY_ALLOWED || (task.task <= study->task.task && !again))
         return no_sense(why, record);
     task.kind = (enum task_kind)kind;
+    task.attempts = again ? study->task.attempts + 1 : 1;
     study->task = task;
-    if (!again && !reuse && task.kind == TASK_TRAIN)
-        study->trained++;
-    if (!again && !reuse && task.kind == TASK_EVALUATE)
-        study->evaluated++;
     return DONE;
 }
 
@@ -156,6 +153,10 @@ static struct result apply_done(struct ledger_study *study, const struct journal
     study->task.state = LEDGER_TASK_DONE;
     study->task.release = release;
     study->bytes_released += release.offer.plain_bytes;
+    if (!study->task.reuse && study->task.kind == TASK_TRAIN)
+        study->trained++;
+    if (!study->task.reuse && study->task.kind == TASK_EVALUATE)
+        study->evaluated++;
     if (local_n > 0) {
         study->local_offset = record->offset + (record->n - before) + 4;
         study->local_n = local_n;

@@ -8,7 +8,8 @@
  *           outbox, and only now may a byte of it leave) ─▶ SETTLED
  *
  * Invariants: (1) a study is charged once, whole, with the record that allows it; (2) no task is
- * done twice; (3) a task that was begun and not done has released nothing. */
+ * done twice; (3) a task that was begun and not done has released nothing: it may be begun again,
+ * with fresh noise, and counts against the study's rounds only when it is done. */
 #ifndef CONSILIUM_VAULT_LEDGER_H
 #define CONSILIUM_VAULT_LEDGER_H
 
@@ -17,6 +18,7 @@
 
 enum {
     LEDGER_STUDIES_MAX = 1024,
+    LEDGER_ATTEMPTS_MAX = 3,    /* of one task: what ends the vault each time will not get better */
     LEDGER_LOCAL_MAX = 8192,    /* a site's own intercepts */
     LEDGER_EVENTS_BYTES = 2048, /* a charge's list of privacy events as text */
 };
@@ -57,7 +59,9 @@ enum ledger_task_state { LEDGER_TASK_NONE, LEDGER_TASK_BEGUN, LEDGER_TASK_DONE }
 /* The last task of a study. */
 struct ledger_task {
     enum ledger_task_state state;
-    bool settled; /* the coordinator has it, refused it, or closed the task */
+    bool settled;      /* the coordinator has it, refused it, or closed the task */
+    bool reuse;        /* answered by an earlier task's result */
+    uint32_t attempts; /* times begun */
     uint32_t task;
     enum task_kind kind;
     uint32_t round;
@@ -76,8 +80,8 @@ struct ledger_study {
     char reason[MESSAGE_REASON_BYTES];
     uint64_t offered_ms, decided_ms;
     struct ledger_charge charge; /* ALLOWED, FINISHED */
-    uint32_t trained;            /* train tasks begun */
-    uint32_t evaluated;          /* evaluate tasks begun */
+    uint32_t trained;            /* train tasks done: updates released */
+    uint32_t evaluated;          /* evaluate tasks done */
     uint64_t bytes_released;
     uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
     size_t local_n;        /* 0 = nothing */

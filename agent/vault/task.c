@@ -3,8 +3,7 @@
  *
  *   the last task of the study   the order                        answer
  *   done, same number            again                            the same sealed result
- *   begun, same number           again, with privacy              declined: lost in a crash
- *   begun, same number           again, without privacy           trained again, to the same bits
+ *   begun, same number           again                            begun again, at most thrice
  *   done, earlier number         same round, kind and model       the same sealed result, new
  * number any, earlier number          new                              begun any, later number old
  * declined */
@@ -223,10 +222,11 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
     bool same = study->task.task == order.task;
     if (same && study->task.state == LEDGER_TASK_DONE)
         return again(vault, study, &order, reply, why);
-    if (same && vault->room->plan.privacy.mode != PRIVACY_NONE) {
+    if (same && study->task.attempts >= LEDGER_ATTEMPTS_MAX) {
         snprintf(reason.text, sizeof reason.text,
-                 "lost in a crash: the site's vault was interrupted in this task, and training "
-                 "again would draw fresh noise");
+                 "the site's vault was interrupted in this task %" PRIu32
+                 " times; its own log says how",
+                 study->task.attempts);
         return declined(vault, &order, &reason, reply, why);
     }
     if (!same && answered_before(study, &order))

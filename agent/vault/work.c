@@ -132,7 +132,8 @@ struct result work_train(struct vault *vault, const struct ledger_study *study, 
     struct payload_update payload = {
         .round = order->round,
         .declared_patients = weight_patients(vault),
-        .epsilon_spent = cost_so_far(&room->plan, study, vault->mapping.declared_patients),
+        .epsilon_spent =
+            cost_so_far(&room->plan, study, study->trained + 1, vault->mapping.declared_patients),
         .epsilon_budget = study->charge.epsilon,
         .peak_memory_kb = peak_memory_kb(vault),
     };

@@ -211,13 +211,16 @@ static void test_order(void **state)
     assert_false(ok(ledger_done(&ledger, 1, "s", 1, &release, NULL, 0, &why)));
     assert_true(ok(ledger_begun(&ledger, 1, "s", 5, &train, false, &why)));
     assert_true(ok(ledger_begun(&ledger, 1, "s", 5, &train, false, &why))); /* after a crash */
-    assert_int_equal(ledger_find(&ledger, "s")->trained, 1);
+    assert_int_equal(ledger_find(&ledger, "s")->trained, 0);
+    assert_int_equal(ledger_find(&ledger, "s")->task.attempts, 2);
     assert_false(ok(ledger_done(&ledger, 1, "s", 4, &release, NULL, 0, &why)));
     assert_true(ok(ledger_done(&ledger, 1, "s", 5, &release, NULL, 0, &why)));
     assert_false(ok(ledger_done(&ledger, 1, "s", 5, &release, NULL, 0, &why)));
     assert_false(ok(ledger_begun(&ledger, 1, "s", 5, &train, false, &why)));
     assert_false(ok(ledger_begun(&ledger, 1, "s", 4, &train, false, &why)));
+    assert_int_equal(ledger_find(&ledger, "s")->trained, 1);
     assert_true(ok(ledger_begun(&ledger, 1, "s", 6, &train, true, &why)));
+    assert_true(ok(ledger_done(&ledger, 1, "s", 6, &release, NULL, 0, &why)));
     assert_int_equal(ledger_find(&ledger, "s")->trained, 1); /* a reuse counts as nothing new */
     assert_true(ok(ledger_closed(&ledger, 1, "s", 6, true, &why)));
     assert_false(ok(ledger_begun(&ledger, 1, "s", 7, &train, false, &why)));
