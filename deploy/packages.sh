@@ -2,7 +2,7 @@
 # Debian packages that Consilium needs, and how to install what is missing. Sourced, not run.
 
 packages_build="gcc meson ninja-build pkg-config libc6-dev libpaho-mqtt-dev libmbedtls-dev libopenblas-dev
- libprotobuf-c-dev protobuf-c-compiler libsodium-dev libsqlite3-dev libcyaml-dev libjansson-dev
+ libprotobuf-c-dev protobuf-c-compiler libsodium-dev libsqlite3-dev libcyaml-dev libyaml-dev libjansson-dev
  libseccomp-dev libssl-dev libzstd-dev libcmocka-dev mosquitto procps"
 packages_test="openssl"
 packages_ci="clang clang-format libclang-rt-14-dev git ca-certificates"
