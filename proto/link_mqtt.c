@@ -183,7 +183,9 @@ static int mqtt_descriptor(struct link *link)
 static bool mqtt_next(struct link *link, struct link_event *event)
 {
     struct link_mqtt *l = of(link);
-    return advance(l, event) || link_queue_take(&l->queue, event);
+    /* An empty queue quiets the descriptor, and with it perhaps a note that came since: look again.
+     */
+    return advance(l, event) || link_queue_take(&l->queue, event) || advance(l, event);
 }
 
 static struct result mqtt_publish(struct link *link, const char *topic,
