@@ -8,7 +8,7 @@
 
 enum {
     CLIENT_TIMEOUT_S = 30,
-    CLIENT_RETRY_MS = 5000, /* the same command again, until it is answered */
+    CLIENT_RETRY_MS = 1000, /* the same command again, until it is answered */
     CLIENT_REPLY_MAX = 512 << 20,
 };
 

@@ -72,7 +72,7 @@ static int print_status(const struct client_reply *reply, const char *study)
     if (count == 0)
         fprintf(stderr, study ? "consilium: there is no study '%s'\n" : "no study yet\n", study);
     json_decref(root);
-    return count == 0 && study ? CLI_FAILED : CLI_OK;
+    return count == 0 && study ? CLI_USAGE : CLI_OK;
 }
 
 int cmd_status(int argc, char **argv)
