@@ -37,10 +37,11 @@ status=0
 meson test -C "$build" --no-rebuild ${suite:+--suite "$suite"} || status=$?
 log=$build/meson-logs/testlog.txt
 
-# Every cmocka test counts by itself; a program without cmocka lines, or one that crashed, counts as one.
+# Every cmocka test and every line "ok - NAME" of a script counts by itself; a program without such lines, or one
+# that crashed, counts as one; one that was passed over (exit code 77) does not count.
 awk -v status="$status" '
     function flush() {
-        if (!open) return
+        if (!open || result == 77) return
         if (ok + bad == 0) { if (result == 0) ok = 1; else bad = 1 }
         else if (result != 0 && bad == 0) bad = 1
         passed += ok; failed += bad
@@ -48,8 +49,10 @@ awk -v status="$status" '
     }
     /^=+ [0-9]+\/[0-9]+ =+$/ { flush(); open = 1; ok = bad = 0; result = 1; name = "" }
     /^test: / { name = $0; sub(/^test: +/, "", name) }
-    /^result: / { result = ($0 ~ /exit status 0$/) ? 0 : 1 }
+    /^result: / { result = ($0 ~ /exit status 0$/) ? 0 : ($0 ~ /exit status 77/) ? 77 : 1 }
     /^\[       OK \] / { ok++ }
+    /^ok - / { ok++ }
+    /^not ok - / { bad++ }
     /^\[  FAILED  \] / && !/test\(s\)/ { if (!seen[name $0]++) bad++ }
     END {
         flush()
