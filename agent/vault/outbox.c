@@ -39,9 +39,9 @@ static uint64_t place(const struct ledger *ledger, const char *except, size_t n)
     return at;
 }
 
-struct result outbox_put(int fd, const struct ledger *ledger, const char *except,
-                         const unsigned char *bytes, size_t n, uint64_t *ret_offset,
-                         struct why *why)
+struct result outbox_keep(int fd, const struct ledger *ledger, const char *except,
+                          const unsigned char *bytes, size_t n, uint64_t *ret_offset,
+                          struct why *why)
 {
     uint64_t at = place(ledger, except, n);
     size_t done = 0;

@@ -8,9 +8,9 @@
 
 /* Places n bytes where no result that the ledger still needs lies, syncs them, and tells where.
  * except: the study whose earlier result may be overwritten. */
-struct result outbox_put(int fd, const struct ledger *ledger, const char *except,
-                         const unsigned char *bytes, size_t n, uint64_t *ret_offset,
-                         struct why *why) MUST_CHECK;
+struct result outbox_keep(int fd, const struct ledger *ledger, const char *except,
+                          const unsigned char *bytes, size_t n, uint64_t *ret_offset,
+                          struct why *why) MUST_CHECK;
 
 /* Reads a study's sealed result and checks it against its offer. *ret_bytes is owned by the caller
  * (free). RESULT_REFUSED when the file does not hold it any more. */

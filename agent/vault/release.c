@@ -41,8 +41,8 @@ static struct result seal(struct vault *vault, const struct ledger_study *study,
     TRY(r);
     release.offer.kind = kind;
     memcpy(release.offer.model_hash, order->model_hash, PLAN_HASH_BYTES);
-    TRY(outbox_put(vault->outbox_fd, &vault->ledger, study->name, cipher, cipher_n,
-                   &release.outbox_offset, why));
+    TRY(outbox_keep(vault->outbox_fd, &vault->ledger, study->name, cipher, cipher_n,
+                    &release.outbox_offset, why));
     TRY(ledger_done(&vault->ledger, clock_unix_ms(), study->name, task, &release,
                     local ? local->bytes : NULL, local ? local->n : 0, why));
     compose(vault, MESSAGE_OBJECT_OFFER, study->name, task)->object_offer = release.offer;

@@ -2,9 +2,7 @@
 /* The vault's two threads: the one that speaks and signs, and the one that works. */
 #include "agent/vault/serve.h"
 
-#include "proto/base/cleanup.h"
-#include "proto/base/clock.h"
-#include "proto/base/log.h"
+#include "agent/vault/speak.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,9 +24,7 @@ struct serve {
     struct ipc_reader reader;
     struct ipc_writer writer;
     unsigned char *frame; /* [IPC_FRAME_MAX + 1] */
-    struct message *message;
-    unsigned char session[SESSION_ID_BYTES];
-    uint64_t sequence;
+    struct speaker speaker;
     off_t decisions_size;
 
     pthread_t worker;
@@ -56,13 +52,14 @@ struct result serve_open(struct serve **ret_serve, struct vault *vault, int fd, 
     serve->reader = (struct ipc_reader){.from_agent = true, .object_max = object_max};
     serve->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     serve->frame = malloc(IPC_FRAME_MAX + 1);
-    serve->message = malloc(sizeof *serve->message);
-    randombytes_buf(serve->session, sizeof serve->session);
     pthread_mutex_init(&serve->lock, NULL);
     pthread_cond_init(&serve->changed, NULL);
-    if (serve->wake_fd < 0 || !serve->frame || !serve->message) {
+    struct result r = speaker_open(&serve->speaker, &vault->keys, why);
+    if (ok(r) && (serve->wake_fd < 0 || !serve->frame))
+        r = failed(why, RESULT_SYSTEM, "cannot set up the vault's loop");
+    if (!ok(r)) {
         serve_close(serve);
-        return failed(why, RESULT_SYSTEM, "cannot set up the vault's loop");
+        return r;
     }
     *ret_serve = serve;
     return DONE;
@@ -75,7 +72,7 @@ void serve_close(struct serve *serve)
     ipc_reader_free(&serve->reader);
     ipc_writer_free(&serve->writer);
     free(serve->frame);
-    free(serve->message);
+    speaker_close(&serve->speaker);
     pthread_mutex_destroy(&serve->lock);
     pthread_cond_destroy(&serve->changed);
     free(serve);
@@ -131,18 +128,6 @@ static void hand_in(struct serve *serve, uint32_t request, const struct vault_re
     wake_speaker(serve);
 }
 
-static struct vault_reply welcome(const struct vault *vault)
-{
-    struct bytes_out out = {0};
-    struct ipc_welcome *w = calloc(1, sizeof *w);
-    if (w) {
-        vault_welcome(vault, w);
-        ipc_welcome_write(&out, w);
-    }
-    free(w);
-    return (struct vault_reply){.type = IPC_WELCOME, .tail = out.bytes, .tail_n = out.n};
-}
-
 static void *work(void *context)
 {
     struct serve *serve = context;
@@ -155,7 +140,7 @@ static void *work(void *context)
         if ((int)job.type == JOB_DECISIONS)
             any = vault_decided(serve->vault, &reply);
         else if (job.type == IPC_HELLO)
-            reply = welcome(serve->vault);
+            reply = speaker_welcome(serve->vault);
         else
             r = vault_handle(serve->vault, &job, &reply, &why);
         free(job.body);
@@ -169,124 +154,40 @@ static void *work(void *context)
 
 /* ---- the speaker ---- */
 
-static uint64_t own_peak_kb(void)
-{
-    struct rusage usage = {0};
-    getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)usage.ru_maxrss;
-}
-
-/* Completes the head, signs, and appends the envelope as a block. */
-static struct result sign(struct serve *serve, struct message *message, struct bytes_out *out,
+static struct result push(struct serve *serve, uint32_t request, struct speech *speech,
                           struct why *why)
 {
-    const struct vault_keys *keys = &serve->vault->keys;
-    struct message_head *head = &message->head;
-    memcpy(head->consortium, keys->consortium, sizeof head->consortium);
-    memcpy(head->sender, keys->site, sizeof head->sender);
-    memcpy(head->receiver, keys->coordinator, sizeof head->receiver);
-    memcpy(head->session, serve->session, sizeof head->session);
-    head->sequence = ++serve->sequence;
-    head->sent_ms = clock_unix_ms();
-    CLEANUP(free_pointer) unsigned char *envelope = NULL;
-    size_t n = 0;
-    TRY(envelope_seal(message, keys->secrets.sign, &envelope, &n, why));
-    bytes_out_block(out, envelope, n);
-    return DONE;
-}
-
-static struct result push(struct serve *serve, enum ipc_type type, uint32_t request,
-                          struct bytes_out *out, struct why *why)
-{
+    struct bytes_out *out = &speech->body;
     if (out->bad) {
         free(out->bytes);
         return failed(why, RESULT_SYSTEM, "no memory for a reply");
     }
-    TRY(ipc_writer_push(&serve->writer, type, request, out->bytes, out->n, why));
+    TRY(ipc_writer_push(&serve->writer, speech->type, request, out->bytes, out->n, why));
     return ipc_writer_flush(&serve->writer, serve->fd, why);
 }
 
 static struct result refuse(struct serve *serve, uint32_t request, const char *sentence,
                             struct why *why)
 {
-    struct bytes_out out = {0};
-    bytes_out_bytes(&out, sentence, strlen(sentence));
-    return push(serve, IPC_REFUSED, request, &out, why);
+    struct speech speech;
+    speaker_refuse(sentence, &speech);
+    return push(serve, request, &speech, why);
 }
 
 static struct result speak(struct serve *serve, uint32_t request, struct vault_reply *reply,
                            struct why *why)
 {
-    CLEANUP(free_pointer) unsigned char *tail = reply->tail;
-    struct bytes_out out = {0};
-    if (reply->type == IPC_REFUSED) {
-        log_warning("%s", reply->sentence);
-        return refuse(serve, request, reply->sentence, why);
-    }
-    if (reply->sign) {
-        struct result r = sign(serve, reply->message, &out, why);
-        if (!ok(r)) {
-            free(out.bytes);
-            return r;
-        }
-    }
-    bytes_out_bytes(&out, tail, reply->tail_n);
-    return push(serve, reply->type, request, &out, why);
+    struct speech speech;
+    TRY(speaker_reply(&serve->speaker, reply, &speech, why));
+    return push(serve, request, &speech, why);
 }
 
-static struct result sign_control(struct serve *serve, const struct ipc_message *request,
-                                  struct why *why)
+static struct result speak_for_agent(struct serve *serve, const struct ipc_message *request,
+                                     struct why *why)
 {
-    struct ipc_control control;
-    struct why reason;
-    struct result r = ipc_control_read(&control, request->body, request->n, &reason);
-    if (!ok(r))
-        return refuse(serve, request->request, reason.text, why);
-    struct message *message = serve->message;
-    memset(message, 0, sizeof *message);
-    message->kind = control.kind;
-    memcpy(message->head.study, control.study, sizeof message->head.study);
-    message->head.task = control.task;
-    switch ((int)control.kind) {
-    case MESSAGE_HELLO:
-        message->hello.protocol_oldest = PROTOCOL_VERSION_OLDEST;
-        message->hello.protocol_newest = PROTOCOL_VERSION;
-        snprintf(message->hello.software, sizeof message->hello.software,
-                 "consilium " CONSILIUM_VERSION);
-        message->hello.peak_memory_kb = control.agent_peak_kb + own_peak_kb();
-        break;
-    case MESSAGE_OBJECT_ACK:
-        message->object_ack = control.ack;
-        break;
-    case MESSAGE_OBJECT_DONE:
-        message->object_done = control.done;
-        break;
-    case MESSAGE_TASK_DECLINED:
-        message->task_declined = control.declined;
-        break;
-    }
-    struct vault_reply reply = {.type = IPC_SIGNED, .sign = true, .message = message};
-    return speak(serve, request->request, &reply, why);
-}
-
-/* An offer that this site once signed is signed again, so that it is not taken for a replay. */
-static struct result sign_again(struct serve *serve, const struct ipc_message *request,
-                                struct why *why)
-{
-    struct bytes_in in = {.at = request->body, .left = request->n};
-    size_t n = 0;
-    const unsigned char *envelope = bytes_in_block(&in, MESSAGE_BYTES_MAX, &n);
-    struct why reason;
-    struct result r =
-        in.bad || in.left > 0
-            ? failed(&reason, RESULT_INPUT, "a request from the agent is malformed")
-            : envelope_open(envelope, n, serve->vault->keys.sign_public, serve->message, &reason);
-    if (ok(r) && serve->message->kind != MESSAGE_OBJECT_OFFER)
-        r = failed(&reason, RESULT_REFUSED, "only offers of objects are signed again");
-    if (!ok(r))
-        return refuse(serve, request->request, reason.text, why);
-    struct vault_reply reply = {.type = IPC_SIGNED, .sign = true, .message = serve->message};
-    return speak(serve, request->request, &reply, why);
+    struct speech speech;
+    TRY(speaker_request(&serve->speaker, request, &speech, why));
+    return push(serve, request->request, &speech, why);
 }
 
 /* Takes request's body over. false: the queue is full. */
@@ -307,10 +208,8 @@ static struct result take_request(struct serve *serve, struct ipc_message *reque
                                   struct why *why)
 {
     struct result r = DONE;
-    if (request->type == IPC_CONTROL)
-        r = sign_control(serve, request, why);
-    else if (request->type == IPC_OFFER_AGAIN)
-        r = sign_again(serve, request, why);
+    if (request->type == IPC_CONTROL || request->type == IPC_OFFER_AGAIN)
+        r = speak_for_agent(serve, request, why);
     else if (request->type == IPC_STOP)
         *ret_stop = true;
     else if (enqueue(serve, request))
