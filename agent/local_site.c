@@ -315,6 +315,7 @@ static struct result open_parts(struct local_site *site, const struct local_site
 {
     TRY(make_keys(&site->vault.keys, options, ret_self, why));
     TRY(local_data_open(options->folder, options->name, &site->vault, why));
+    site->vault.mapping.declared_patients *= options->declares ? options->declares : 1;
     TRY(open_memory(&site->vault, why));
     TRY(vault_start(&site->vault, why));
     TRY(speaker_open(&site->speaker, &site->vault.keys, why));

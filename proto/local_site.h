@@ -29,6 +29,7 @@ struct local_site_options {
      * where the files are not in the plan's form. */
     const char *folder;
     enum local_site_poison poison;
+    unsigned declares; /* factor on the declared patients; 0 = 1 */
     /* Called with each update before it is encoded; may change it. NULL = nobody. */
     void (*tamper)(void *context, const char *site, float *update, size_t n);
     void *context;
