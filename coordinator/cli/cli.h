@@ -12,6 +12,7 @@ cli_command cmd_aggregate;
 cli_command cmd_codec;
 cli_command cmd_init;
 cli_command cmd_site;
+cli_command cmd_simulate;
 cli_command cmd_launch;
 cli_command cmd_watch;
 cli_command cmd_status;

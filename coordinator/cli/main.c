@@ -20,6 +20,7 @@ static const struct cli_entry COMMANDS[] = {
     {"stats", cmd_stats, "compute one statistic, or check reference cases"},
     {"aggregate", cmd_aggregate, "robust aggregation of the rows of an array; the table of rules"},
     {"codec", cmd_codec, "compress an array, decompress it, or measure a codec on it"},
+    {"simulate", cmd_simulate, "run a whole study in this process, on files at hand"},
     {"launch", cmd_launch, "sign a plan and offer it to its sites"},
     {"watch", cmd_watch, "follow a study as it goes"},
     {"status", cmd_status, "where studies and sites stand"},

@@ -20,6 +20,7 @@ _consilium_options() {
     'codec encode') echo "--codec --in --out --seed" ;;
     'codec decode') echo "--in --out" ;;
     'codec stats') echo "--codec --in --seed --json" ;;
+    simulate) echo "--plan --data --attack --hostile --rounds --out --json" ;;
     launch | watch | status | stop | resume) echo "--as --json" ;;
     report) echo "--out --as --json" ;;
     'model export' | 'audit export') echo "--out --as --json" ;;
@@ -46,8 +47,8 @@ _consilium() {
     local first=${COMP_WORDS[1]} name
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec launch watch status
-            report model audit stop resume version --help" -- "$word"))
+        COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec simulate launch watch
+            status report model audit stop resume version --help" -- "$word"))
         return
     fi
     case $before in
@@ -58,8 +59,8 @@ _consilium() {
             topk-ef: randk-shared:" -- "$word"))
         return
         ;;
-    --as) COMPREPLY=($(compgen -d -- "$word")) && return ;;
-    --in | --out | --weights | --check | --case) COMPREPLY=($(compgen -f -- "$word")) && return ;;
+    --as | --data) COMPREPLY=($(compgen -d -- "$word")) && return ;;
+    --plan | --in | --out | --weights | --check | --case) COMPREPLY=($(compgen -f -- "$word")) && return ;;
     esac
     if [ "$COMP_CWORD" -eq 2 ] && [[ $word != -* ]] && [ -n "$(_consilium_below "$first")" ]; then
         COMPREPLY=($(compgen -W "$(_consilium_below "$first")" -- "$word"))

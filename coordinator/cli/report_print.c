@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A study's report as a summary on the terminal and as files. */
+#include "coordinator/cli/report_print.h"
+
+#include "coordinator/cli/report_html.h"
+#include "proto/base/fs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double number_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *figure(char out[16], const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_number(value))
+        snprintf(out, 16, "%.4f", json_number_value(value));
+    else
+        snprintf(out, 16, "-");
+    return out;
+}
+
+void report_print(const json_t *report)
+{
+    char a[16], b[16], c[16];
+    const json_t *pooled = json_object_get(report, "pooled");
+    printf("%s: %s, %.0f of %.0f rounds, best round %.0f\n",
+           json_string_value(json_object_get(report, "study")),
+           json_string_value(json_object_get(report, "phase")),
+           number_of(report, "rounds_completed"), number_of(report, "rounds_planned"),
+           number_of(report, "best_round"));
+    printf("pooled AUROC %s (%s to %s)", figure(a, pooled, "auroc"), figure(b, pooled, "auroc_low"),
+           figure(c, pooled, "auroc_high"));
+    printf("  Brier %s  calibration slope %s\n", figure(a, pooled, "brier"),
+           figure(b, pooled, "calibration_slope"));
+    printf("%-20s %9s %8s %8s %9s %9s %8s %11s\n", "site", "patients", "counted", "refused",
+           "epsilon", "budget", "AUROC", "bytes sent");
+    size_t i;
+    json_t *site;
+    json_array_foreach(json_object_get(report, "sites"), i, site)
+    {
+        printf("%-20s %9.0f %8.0f %8.0f %9.4f %9.4f %8s %11.0f\n",
+               json_string_value(json_object_get(site, "name")), number_of(site, "patients"),
+               number_of(site, "rounds_counted"), number_of(site, "rounds_refused"),
+               number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"),
+               figure(a, site, "auroc"), number_of(site, "bytes_sent"));
+    }
+    printf("model %s\naudit log %s (%.0f entries)\n",
+           json_string_value(json_object_get(report, "model_hash")),
+           json_is_true(json_object_get(report, "audit_verified")) ? "verified" : "NOT VERIFIED",
+           number_of(report, "audit_entries"));
+    json_t *note;
+    json_array_foreach(json_object_get(report, "notes"), i, note)
+        printf("note: %s\n", json_string_value(note));
+}
+
+static struct result write_page(const char *folder, const json_t *report, struct why *why)
+{
+    char path[FS_PATH_BYTES], *html = NULL;
+    TRY(fs_join(path, folder, "report.html", why));
+    TRY(report_html(report, &html, why));
+    struct result r = fs_write_atomic(path, html, strlen(html), 0644, why);
+    free(html);
+    return r;
+}
+
+struct result report_write(const char *folder, const char *text, size_t n, const json_t *report,
+                           struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    TRY(fs_make_dirs(folder, 0755, why));
+    TRY(fs_join(path, folder, "report.json", why));
+    TRY(fs_write_atomic(path, text, n, 0644, why));
+    return write_page(folder, report, why);
+}
