@@ -245,7 +245,7 @@ static void put_result(struct ledger *ledger, int fd, const char *study, uint32_
     release.offer.kind = OBJECT_UPDATE;
     release.offer.plain_bytes = n;
     crypto_generichash(release.offer.cipher_hash, PLAN_HASH_BYTES, cipher, cipher_n, NULL, 0);
-    assert_true(ok(outbox_put(fd, ledger, study, cipher, cipher_n, &release.outbox_offset, &why)));
+    assert_true(ok(outbox_keep(fd, ledger, study, cipher, cipher_n, &release.outbox_offset, &why)));
     assert_true(ok(ledger_done(ledger, 1, study, task, &release, NULL, 0, &why)));
     free(cipher);
 }
