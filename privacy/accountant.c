@@ -212,7 +212,7 @@ static enum pld_result ask(const struct grids *g, int d, const struct query *que
         return PLD_OK;
     }
     ret->upper = pld_sum_epsilon(&sum, value, &ret->lower);
-    bool doubtful = isfinite(ret->upper) && pld_sum_doubt(&sum, ret->upper) > 1e-6 * value;
+    bool doubtful = isfinite(ret->upper) && pld_sum_doubt(&sum, ret->upper) > 1e-8 * value;
     pld_sum_free(&sum);
     if (!doubtful)
         return PLD_OK;

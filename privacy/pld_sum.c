@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tilted mass that may have wrapped around: two ends of 1e-16, see pld_tilt.c. */
-static const double WRAPPED = 2.1e-16;
+/* Tilted mass that may have wrapped around: two ends of 1e-12, see pld_tilt.c. */
+static const double WRAPPED = 2.1e-12;
 /* |z|^T below e^{-40} is nothing beside that. */
 static const double LOG_NOTHING = -80;
 
@@ -99,18 +99,13 @@ static void transform(const struct fft_plan *plan, const struct pld_part *parts,
     fft_inverse(plan, x);
 }
 
-/* Rotates so that index 0 is grid point `low`. */
-static void unwrap(struct pld_sum *sum, const double *x)
+/* Where grid point `low` stands, and no mass below zero. */
+static void settle(struct pld_sum *sum)
 {
     long wrap = sum->low % (long)sum->count;
-    size_t from = (size_t)(wrap < 0 ? wrap + (long)sum->count : wrap);
-    size_t first = sum->count - from;
-    memcpy(sum->mass, x + from, first * sizeof *x);
-    memcpy(sum->mass + first, x, from * sizeof *x);
-    for (size_t i = 0; i < sum->count; i++) {
-        if (!(sum->mass[i] > 0))
-            sum->mass[i] = 0;
-    }
+    sum->first = (size_t)(wrap < 0 ? wrap + (long)sum->count : wrap);
+    for (size_t i = 0; i < sum->count; i++)
+        sum->mass[i] = sum->mass[i] > 0 ? sum->mass[i] : 0;
 }
 
 /* Keeps a plan that is long enough and not much longer. */
@@ -156,19 +151,16 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
     }
     sum->infinite = -expm1(log_finite);
     size_t bytes = (sum->count + 2) * sizeof(double);
-    double *x = malloc(bytes), *y = count > 1 ? malloc(bytes) : NULL;
-    bool room = x && (y || count == 1);
-    if (room)
-        transform(plan, parts, count, tilt->theta, x, y);
-    free(y);
-    sum->mass = room ? malloc(bytes) : NULL;
-    if (!sum->mass) {
-        free(x);
+    double *scratch = count > 1 ? malloc(bytes) : NULL;
+    sum->mass = malloc(bytes);
+    if (!sum->mass || (count > 1 && !scratch)) {
+        free(scratch);
         pld_sum_free(sum);
         return PLD_NO_MEMORY;
     }
-    unwrap(sum, x);
-    free(x);
+    transform(plan, parts, count, tilt->theta, sum->mass, scratch);
+    free(scratch);
+    settle(sum);
     sum->slack = WRAPPED + rounding(sum);
     return PLD_OK;
 }
@@ -200,7 +192,8 @@ static void walk_step(struct walk *w)
         w->weight = exp(s->log_total - s->theta * w->loss);
     else
         w->weight *= w->rise;
-    double p = s->mass[i] > 0 ? s->mass[i] * w->weight : 0;
+    size_t at = s->first + i < s->count ? s->first + i : s->first + i - s->count;
+    double p = s->mass[at] > 0 ? s->mass[at] * w->weight : 0;
     w->above += p;
     w->scaled = w->scaled * w->decay + p;
 }

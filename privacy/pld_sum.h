@@ -6,12 +6,13 @@
 #include "privacy/pld_tilt.h"
 
 /* Tilted masses of the total loss: loss (low + i) grid has probability
- * mass[i] e^{log_total - theta loss}. */
+ * mass[(first + i) mod count] e^{log_total - theta loss}. */
 struct pld_sum {
     double grid;
     long low;
     size_t count;
-    double *mass; /* [count], owned */
+    size_t first;
+    double *mass; /* [count + 2], owned */
     double theta, log_total;
     double infinite; /* mass at +infinity */
     double slack;    /* wrapped mass and rounding, as tilted mass: added to every upper bound */

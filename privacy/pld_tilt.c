@@ -2,13 +2,13 @@
 /* Tilting: with K_i(t) = ln E e^{t L_i}, t minimises (sum T_i K_i(t) - ln delta) / t (t + 1 is the
  * best Renyi order), or sum T_i K_i(t) - t epsilon when delta is asked. The tilted sum lies below U
  * except for mass e^{-c} when (sum T_i (K_i(t + l) - K_i(t)) + c) / l = U for any l > 0 (Chernoff),
- * and likewise from below; c = ln 1e16. Splitting a bin of width h at fraction f adds variance
+ * and likewise from below; c = ln 1e12. Splitting a bin of width h at fraction f adds variance
  * h^2 f (1-f), hence about t (t+1)/2 h^2 f (1-f) to K. */
 #include "privacy/pld_tilt.h"
 
 #include <math.h>
 
-static const double CUT = 36.841361487904734; /* ln 1e16 */
+static const double CUT = 27.631021115928547; /* ln 1e12 */
 static const double LOG_THETA_MIN = -9.2;
 /* Most that a tilt changes from one grid point to the next, in nats: more resolves nothing. */
 static const double STEP_MAX = 1;

@@ -23,7 +23,7 @@ struct pld_tilt {
     double theta;     /* > 0 */
     double log_total; /* sum runs K(theta), K = ln sum mass e^{theta loss} */
     double chernoff;  /* bound on the answer from theta alone: epsilon, or ln delta */
-    double low, high; /* all but 2e-16 of the tilted mass of the sum lies between */
+    double low, high; /* all but 2e-12 of the tilted mass of the sum lies between */
     double error;     /* estimate of how much the grid raises epsilon */
 };
 
