@@ -109,6 +109,19 @@ static void follow_up(struct study *study, uint64_t now_ms, struct effects *effe
     }
 }
 
+/* Sites that think are asked too: their steward's answer may have been lost. */
+static bool undecided(const struct study_member *member)
+{
+    return member->verdict == MEMBER_INVITED || member->verdict == MEMBER_ASKING;
+}
+
+static void offer_to_undecided(const struct study *study, struct effects *effects)
+{
+    for (uint32_t i = 0; i < study->members_count; i++)
+        if (undecided(&study->members[i]))
+            effect_add(effects, EFFECT_OFFER, i);
+}
+
 static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
                       struct effects *effects)
 {
@@ -127,6 +140,7 @@ static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
     study->phase = kind == TASK_TRAIN ? STUDY_TRAINING : STUDY_EVALUATING;
     effects->task = task->task;
     round_open(task, now_ms, effects);
+    offer_to_undecided(study, effects); /* a lost offer, or a lost answer to it */
     /* Too few allowed sites are left to ever reach the quorum: no use in trying again. */
     if (task->phase == ROUND_ABORTED)
         pause_study(study, task->reason, effects);
@@ -152,13 +166,6 @@ static void start_if_ready(struct study *study, uint64_t now_ms, struct effects 
     effect_store(effects);
     study->started_ms = now_ms;
     open_task(study, TASK_TRAIN, now_ms, effects);
-}
-
-static void offer_to_silent(const struct study *study, struct effects *effects)
-{
-    for (uint32_t i = 0; i < study->members_count; i++)
-        if (study->members[i].verdict == MEMBER_INVITED)
-            effect_add(effects, EFFECT_OFFER, i);
 }
 
 static struct result launch(struct study *study, const struct study_event *event,
@@ -195,7 +202,7 @@ static struct result launch(struct study *study, const struct study_event *event
         study->members[i].verdict = MEMBER_INVITED;
     }
     effect_note(effects, NOTE_LAUNCHED, EFFECT_EVERYBODY);
-    offer_to_silent(study, effects);
+    offer_to_undecided(study, effects);
     return DONE;
 }
 
@@ -237,7 +244,7 @@ static struct result hello(struct study *study, const struct study_event *event,
         return DONE;
     }
     mark_live(study, event->site, effects);
-    if (member->verdict == MEMBER_INVITED)
+    if (undecided(member))
         effect_add(effects, EFFECT_OFFER, event->site);
     if (member->verdict == MEMBER_ALLOWED && study_task_open(study))
         return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
@@ -416,7 +423,7 @@ static struct result resume(struct study *study, const struct study_event *event
         for (uint32_t i = 0; i < study->members_count; i++)
             if (study->members[i].verdict == MEMBER_REFUSED)
                 study->members[i].verdict = MEMBER_INVITED;
-        offer_to_silent(study, effects);
+        offer_to_undecided(study, effects);
         return DONE;
     }
     open_task(study, study->task.kind, event->now_ms, effects);
@@ -455,7 +462,7 @@ static struct result tick(struct study *study, const struct study_event *event,
         event->now_ms + (interval > ROUND_NUDGE_MS_MAX ? ROUND_NUDGE_MS_MAX : interval);
     if (event->now_ms < study->gather_ms && study->nudge_ms > study->gather_ms)
         study->nudge_ms = study->gather_ms;
-    offer_to_silent(study, effects);
+    offer_to_undecided(study, effects);
     start_if_ready(study, event->now_ms, effects);
     return DONE;
 }
@@ -465,7 +472,7 @@ static struct result restart(struct study *study, const struct study_event *even
 {
     switch (study->phase) {
     case STUDY_GATHERING:
-        offer_to_silent(study, effects);
+        offer_to_undecided(study, effects);
         break;
     case STUDY_TRAINING:
     case STUDY_EVALUATING:

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The oracles: what must hold whatever the engine thinks, judged from messages, disk and time. */
+#include "tests/sim/shell.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void violated(struct shell *shell, const char *format, ...)
+{
+    if (shell->report->violation[0])
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(shell->report->violation, sizeof shell->report->violation, format, args);
+    va_end(args);
+}
+
+void shell_model(const struct shell *shell, const unsigned char *previous, uint32_t task,
+                 unsigned char out[PLAN_HASH_BYTES])
+{
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, PLAN_HASH_BYTES);
+    crypto_generichash_update(&state, previous, PLAN_HASH_BYTES);
+    crypto_generichash_update(&state, (const unsigned char *)&task, sizeof task);
+    for (uint32_t i = 0; i < shell->world.sites; i++)
+        if (shell->objects[task][i].there)
+            crypto_generichash_update(&state, shell->objects[task][i].digest, PLAN_HASH_BYTES);
+    crypto_generichash_final(&state, out, PLAN_HASH_BYTES);
+}
+
+void oracle_refused(struct shell *shell)
+{
+    if (!study_same(shell->before, shell->live))
+        violated(shell, "a refused event changed the state");
+    if (shell->effects->count > 0)
+        violated(shell, "a refused event has effects");
+}
+
+/* Disk and engine agree on what is counted; and it is something that the site sent for the task. */
+static void check_objects(struct shell *shell)
+{
+    const struct round *task = &shell->disk->task;
+    for (uint32_t i = 0; task->task > 0 && i < shell->world.sites; i++) {
+        const struct sim_object *object = &shell->objects[task->task][i];
+        unsigned char honest[PLAN_HASH_BYTES], other[PLAN_HASH_BYTES];
+        bool counted = task->sites[i].standing == STANDING_COUNTED;
+        if (counted != object->there)
+            violated(shell, "task %u: site %u is %scounted but its object is %son disk", task->task,
+                     i, counted ? "" : "not ", object->there ? "" : "not ");
+        if (!counted)
+            continue;
+        world_digest(i, task->task, 0, honest);
+        world_digest(i, task->task, 1, other);
+        if (memcmp(object->digest, honest, PLAN_HASH_BYTES) != 0 &&
+            memcmp(object->digest, other, PLAN_HASH_BYTES) != 0)
+            violated(shell, "task %u: what counts for site %u was not sent for it", task->task, i);
+        if (memcmp(object->digest, task->sites[i].digest, PLAN_HASH_BYTES) != 0)
+            violated(shell, "task %u: site %u counts with another object than is on disk",
+                     task->task, i);
+    }
+}
+
+static void check_aggregated(struct shell *shell, const struct study_event *event)
+{
+    struct oracle *oracle = &shell->oracle;
+    uint32_t updates = 0;
+    if (shell->disk->round == oracle->rounds)
+        return; /* it failed, or was none */
+    if (shell->disk->round != oracle->rounds + 1)
+        violated(shell, "the rounds jump from %u to %u", oracle->rounds, shell->disk->round);
+    if (shell->before->task.kind != TASK_TRAIN || shell->before->phase != STUDY_AGGREGATING)
+        violated(shell, "a model appears while no round waits for one");
+    uint32_t task = shell->before->task.task;
+    for (uint32_t i = 0; i < shell->world.sites; i++)
+        updates += shell->objects[task][i].there;
+    if (updates < shell->world.quorum)
+        violated(shell, "round %u is closed with %u updates, the quorum is %u", oracle->rounds + 1,
+                 updates, shell->world.quorum);
+    shell_model(shell, oracle->model, task, oracle->model);
+    if (memcmp(oracle->model, shell->disk->model, PLAN_HASH_BYTES) != 0)
+        violated(shell, "round %u: the model is not the sum of its updates over the last model",
+                 oracle->rounds + 1);
+    oracle->rounds = shell->disk->round;
+    oracle->tries = 0;
+    (void)event;
+}
+
+static void check_reasons(struct shell *shell)
+{
+    const struct round *task = &shell->disk->task;
+    for (uint32_t i = 0; i < shell->world.sites; i++) {
+        enum round_standing standing = task->sites[i].standing;
+        bool owes = standing == STANDING_DECLINED || standing == STANDING_REFUSED ||
+                    standing == STANDING_MISSED;
+        if (owes && !task->sites[i].reason[0])
+            violated(shell, "task %u: no reason is given for site %u", task->task, i);
+    }
+    if (shell->disk->phase == STUDY_PAUSED && !shell->disk->reason[0])
+        violated(shell, "the study pauses without a reason");
+}
+
+/* Everybody who was asked has answered, and they are enough: nothing is left to wait for. */
+static void check_waiting(struct shell *shell)
+{
+    const struct oracle *oracle = &shell->oracle;
+    const struct round *task = &shell->disk->task;
+    uint32_t waited = 0, objects = 0;
+    if (task->phase != ROUND_OPEN || task->task != oracle->task)
+        return;
+    for (uint32_t i = 0; i < shell->world.sites; i++) {
+        waited += oracle->asked[i];
+        objects += shell->objects[task->task][i].there;
+    }
+    if (waited == 0 && objects >= task->quorum && objects > 0)
+        violated(shell, "task %u waits although everybody alive has answered", task->task);
+}
+
+static uint64_t slack(const struct world *world)
+{
+    return world->allowance_ms; /* two timers, each late by at most half of it */
+}
+
+void oracle_commit(struct shell *shell, const struct study_event *event)
+{
+    struct oracle *oracle = &shell->oracle;
+    const struct study *disk = shell->disk;
+    check_objects(shell);
+    check_aggregated(shell, event);
+    check_reasons(shell);
+    if (event->kind == STUDY_EVENT_POOLED) {
+        if (event->score > oracle->best)
+            oracle->best = event->score;
+        if (disk->best_score != oracle->best)
+            violated(shell, "the best score is %g, kept is %g", oracle->best, disk->best_score);
+    }
+    if (disk->tasks != oracle->task) {
+        if (disk->tasks != oracle->task + 1)
+            violated(shell, "task numbers jump from %u to %u", oracle->task, disk->tasks);
+        oracle->task = disk->tasks;
+        oracle->bound_ms =
+            shell->world.now_ms + 2 * shell->world.allowance_ms + slack(&shell->world);
+        memset(oracle->asked, 0, sizeof oracle->asked);
+        if (disk->task.kind == TASK_TRAIN &&
+            ++oracle->tries > STUDY_ABORTS_MAX * (shell->resumes + 1))
+            violated(shell, "round %u is tried %u times", disk->round + 1, oracle->tries);
+    }
+}
+
+void oracle_effects(struct shell *shell, const struct study_event *event)
+{
+    struct oracle *oracle = &shell->oracle;
+    bool opens = false;
+    for (size_t i = 0; i < shell->effects->count; i++) {
+        const struct effect *effect = &shell->effects->list[i];
+        if (i > 0 && effect->kind == EFFECT_STORE)
+            violated(shell, "the store is not the first effect");
+        if (effect->kind == EFFECT_NOTE && effect->note == NOTE_TASK_OPENED)
+            opens = true;
+        if (effect->kind == EFFECT_NOTE && effect->task == oracle->task &&
+            effect->site < shell->world.sites &&
+            (effect->note == NOTE_COUNTED || effect->note == NOTE_REFUSED ||
+             effect->note == NOTE_DECLINED || effect->note == NOTE_MISSED)) {
+            oracle->asked[effect->site] = false;
+            if (effect->note == NOTE_MISSED)
+                oracle->silent[effect->site] = true;
+        }
+        if (effect->kind == EFFECT_NOTE && effect->note == NOTE_MISSED)
+            oracle->silent[effect->site] = true;
+        if (effect->kind == EFFECT_TASK) {
+            if (opens && oracle->silent[effect->site])
+                violated(shell,
+                         "task %u waits for site %u, which missed a deadline and said "
+                         "nothing since",
+                         effect->task, effect->site);
+            oracle->asked[effect->site] = true;
+        }
+    }
+    if (event->kind == STUDY_EVENT_VERDICT && event->verdict == STUDY_REFUSED)
+        oracle->asked[event->site] = false;
+    check_waiting(shell);
+}
+
+void oracle_heard(struct shell *shell, uint32_t site)
+{
+    shell->oracle.silent[site] = false;
+}
+
+void oracle_accepted(struct shell *shell, const struct agenda_item *item)
+{
+    if (!shell->objects[item->task][item->site].there)
+        violated(shell, "task %u: site %u is told that its answer counts, but it is not on disk",
+                 item->task, item->site);
+}
+
+void oracle_restart(struct shell *shell)
+{
+    shell->oracle.bound_ms =
+        shell->world.now_ms + 2 * shell->world.allowance_ms + slack(&shell->world);
+}
+
+void oracle_tick(struct shell *shell)
+{
+    if (shell->up && shell->disk->task.phase == ROUND_OPEN &&
+        (shell->disk->phase == STUDY_TRAINING || shell->disk->phase == STUDY_EVALUATING) &&
+        shell->world.now_ms > shell->oracle.bound_ms)
+        violated(shell, "task %u is open beyond every deadline", shell->disk->task.task);
+}
+
+void oracle_end(struct shell *shell)
+{
+    const struct study *disk = shell->disk;
+    uint32_t able = 0;
+    shell->report->finished = disk->phase == STUDY_FINISHED;
+    if (disk->phase == STUDY_FINISHED) {
+        if (disk->round != shell->world.rounds)
+            violated(shell, "the study finished after %u of %u rounds", disk->round,
+                     shell->world.rounds);
+        return;
+    }
+    for (uint32_t i = 0; i < shell->world.sites; i++)
+        able += shell->world.site[i].verdict == STUDY_ALLOWED && shell->world.site[i].budget > 0;
+    if (able >= shell->world.quorum)
+        violated(shell,
+                 "%u sites could go on, the quorum is %u, but the study stays %s in round %u", able,
+                 shell->world.quorum, study_phase_name(disk->phase), disk->round + 1);
+}
