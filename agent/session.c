@@ -164,6 +164,21 @@ static void on_object_done(struct session *session, const struct session_event *
     task_drop(slot);
 }
 
+static void hello(struct session *session, uint64_t now_ms, struct session_effects *effects)
+{
+    if (!session->connected || !session->welcomed)
+        return;
+    struct ipc_control control = {.kind = MESSAGE_HELLO, .agent_peak_kb = session->peak_memory_kb};
+    session_ask_control(session, effects, &control);
+    for (size_t i = 0; i < SESSION_TASKS_MAX; i++) {
+        struct session_task *slot = &session->tasks[i];
+        if (slot->stage == STAGE_SENDING)
+            task_offer_again(session, slot, now_ms, effects);
+        else if (slot->stage == STAGE_MODEL && slot->receiving)
+            task_acknowledge(session, slot, effects);
+    }
+}
+
 static void on_task_closed(struct session *session, const struct session_event *event,
                            struct session_effects *effects)
 {
@@ -178,6 +193,9 @@ static void on_task_closed(struct session *session, const struct session_event *
                  head->study, head->task, closed->completed ? "closed" : "aborted", closed->counted,
                  closed->own.counted ? ", this site among them" : "; this site not: ",
                  closed->own.counted ? "" : closed->own.reason);
+    /* A site that heard nothing of the task shows that it is there. */
+    if (!slot && !closed->own.counted && !closed->study_finished)
+        hello(session, event->now_ms, effects);
 }
 
 static struct result on_message(struct session *session, const struct session_event *event,
@@ -224,21 +242,6 @@ static struct result on_message(struct session *session, const struct session_ev
         break;
     }
     return failed(why, RESULT_REFUSED, "a site takes no %s", message_kind_name(message->kind));
-}
-
-static void hello(struct session *session, uint64_t now_ms, struct session_effects *effects)
-{
-    if (!session->connected || !session->welcomed)
-        return;
-    struct ipc_control control = {.kind = MESSAGE_HELLO, .agent_peak_kb = session->peak_memory_kb};
-    session_ask_control(session, effects, &control);
-    for (size_t i = 0; i < SESSION_TASKS_MAX; i++) {
-        struct session_task *slot = &session->tasks[i];
-        if (slot->stage == STAGE_SENDING)
-            task_offer_again(session, slot, now_ms, effects);
-        else if (slot->stage == STAGE_MODEL && slot->receiving)
-            task_acknowledge(session, slot, effects);
-    }
 }
 
 /* Releases that were finished before the last restart go first. */
