@@ -137,7 +137,7 @@ while [ $try -lt 20 ]; do
 done
 [ -n "$port" ] || die "found no free port on this machine"
 consortium=$out/consortium
-"$consilium" init "$consortium" --name demo --host localhost --port "$port" >"$log/init.txt"
+"$consilium" init "$consortium" --name demo --host 127.0.0.1 --port "$port" >"$log/init.txt"
 enrol() { # enrol NAME ROLE FOLDER
     if [ "$2" = site ]; then
         "$agent" enrol "$3" --name "$1" >"$log/enrol-$1.txt"
