@@ -83,6 +83,24 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study, ui
     return fmin(bound.upper, study->charge.epsilon);
 }
 
+double cost_of_figures(const struct plan *plan, size_t models)
+{
+    if (plan->privacy.mode == PRIVACY_NONE || plan->privacy.metrics_noise <= 0.0 || models == 0)
+        return 0.0;
+    CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
+    struct accountant_bound bound;
+    if (!events)
+        return (double)NAN;
+    events->count = 1;
+    events->events[0] = (struct privacy_event){.kind = EVENT_GAUSSIAN,
+                                               .steps = models,
+                                               .q = 1.0,
+                                               .noise = plan->privacy.metrics_noise};
+    if (accountant_epsilon(events, plan->privacy.delta, NULL, &bound) != ACCOUNTANT_OK)
+        return (double)NAN;
+    return bound.upper;
+}
+
 static bool charged(const struct ledger_study *study, uint64_t since_ms)
 {
     bool allowed =

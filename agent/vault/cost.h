@@ -18,6 +18,10 @@ struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
 double cost_so_far(const struct plan *plan, const struct ledger_study *study, uint32_t rounds,
                    uint64_t declared_patients);
 
+/* What the noised figures of so many models cost by themselves, of the whole charge; 0 when they
+ * are not noised. */
+double cost_of_figures(const struct plan *plan, size_t models);
+
 /* Whether the charge fits beside everything the ledger has charged: within the policy's budget for
  * ever and, counting only the last 365 days, within that of a year. RESULT_REFUSED with a sentence
  * that says what the study costs, what is spent and what is left. A charge of zero always fits. */

@@ -4,6 +4,7 @@
 
 #include "agent/bytes.h"
 #include "proto/base/cleanup.h"
+#include "proto/payload.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -141,6 +142,7 @@ static struct result apply_done(struct ledger_study *study, const struct journal
 {
     uint32_t task = bytes_in_u32(in);
     struct ledger_release release = {0};
+    release.models = bytes_in_u32(in);
     release.outbox_offset = bytes_in_u64(in);
     offer_read(in, &release.offer);
     release.kind = release.offer.kind;
@@ -148,6 +150,7 @@ static struct result apply_done(struct ledger_study *study, const struct journal
     bytes_in_block(in, LEDGER_LOCAL_MAX, &local_n);
     if (in->bad || in->left > 0 || study->task.state != LEDGER_TASK_BEGUN ||
         study->task.task != task || release.offer.plain_bytes > OBJECT_BYTES_MAX ||
+        release.models > PAYLOAD_MODELS_MAX ||
         (release.kind != OBJECT_UPDATE && release.kind != OBJECT_EVALUATION))
         return no_sense(why, record);
     study->task.state = LEDGER_TASK_DONE;
@@ -156,7 +159,7 @@ static struct result apply_done(struct ledger_study *study, const struct journal
     if (!study->task.reuse && study->task.kind == TASK_TRAIN)
         study->trained++;
     if (!study->task.reuse && study->task.kind == TASK_EVALUATE)
-        study->evaluated++;
+        study->evaluated += release.models;
     if (local_n > 0) {
         study->local_offset = record->offset + (record->n - before) + 4;
         study->local_n = local_n;
@@ -363,6 +366,7 @@ struct result ledger_done(struct ledger *ledger, uint64_t now_ms, const char *st
     struct bytes_out out = {0};
     bytes_out_text(&out, study);
     bytes_out_u32(&out, task);
+    bytes_out_u32(&out, release->models);
     bytes_out_u64(&out, release->outbox_offset);
     offer_write(&out, &release->offer);
     bytes_out_block(&out, local, local_n);

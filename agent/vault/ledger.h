@@ -50,6 +50,7 @@ struct ledger_charge {
 /* The result of a task, sealed and in the outbox. */
 struct ledger_release {
     enum object_kind kind;
+    uint32_t models; /* evaluations: how many models' figures it holds */
     uint64_t outbox_offset;
     struct message_object_offer offer; /* as it was signed */
 };
@@ -81,7 +82,7 @@ struct ledger_study {
     uint64_t offered_ms, decided_ms;
     struct ledger_charge charge; /* ALLOWED, FINISHED */
     uint32_t trained;            /* train tasks done: updates released */
-    uint32_t evaluated;          /* evaluate tasks done */
+    uint32_t evaluated;          /* models whose figures were released */
     uint64_t bytes_released;
     uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
     size_t local_n;        /* 0 = nothing */

@@ -27,12 +27,12 @@ static struct message *compose(struct vault *vault, enum message_kind kind, cons
 
 /* Seals, keeps in the outbox, tells the ledger: in this order, each on disk before the next. */
 static struct result seal(struct vault *vault, const struct ledger_study *study, uint32_t task,
-                          const struct message_task *order, enum object_kind kind,
+                          const struct message_task *order, enum object_kind kind, uint32_t models,
                           const unsigned char *plain, size_t n, const struct release_local *local,
                           unsigned char **ret_cipher, size_t *ret_n, struct why *why)
 {
     unsigned char key[32];
-    struct ledger_release release = {.kind = kind};
+    struct ledger_release release = {.kind = kind, .models = models};
     CLEANUP(free_pointer) unsigned char *cipher = NULL;
     size_t cipher_n = 0;
     TRY(transfer_seal(plain, n, &release.offer, key, &cipher, &cipher_n, why));
@@ -60,7 +60,8 @@ struct result release_update(struct vault *vault, const struct ledger_study *stu
     size_t n = 0;
     TRY(payload_update_encode(update, &plain, &n, why));
     TRY(record_update(vault->record_fd, study->name, task, update, plain, n, why));
-    return seal(vault, study, task, order, OBJECT_UPDATE, plain, n, local, ret_cipher, ret_n, why);
+    return seal(vault, study, task, order, OBJECT_UPDATE, 0, plain, n, local, ret_cipher, ret_n,
+                why);
 }
 
 struct result release_evaluation(struct vault *vault, const struct ledger_study *study,
@@ -72,14 +73,13 @@ struct result release_evaluation(struct vault *vault, const struct ledger_study 
     unsigned min_cell = plan->validation.min_cell > vault->policy.min_cell
                             ? plan->validation.min_cell
                             : vault->policy.min_cell;
-    bool noised = plan->privacy.mode != PRIVACY_NONE && plan->privacy.metrics_noise > 0.0;
-    release_shape(evaluation, vault->policy.metrics, min_cell, noised);
+    release_shape(evaluation, vault->policy.metrics, min_cell, plan->privacy.metrics_noise > 0.0);
     CLEANUP(free_pointer) unsigned char *plain = NULL;
     size_t n = 0;
     TRY(payload_evaluation_encode(evaluation, &plain, &n, why));
     TRY(record_evaluation(vault->record_fd, study->name, task, evaluation, plain, n, why));
-    return seal(vault, study, task, order, OBJECT_EVALUATION, plain, n, NULL, ret_cipher, ret_n,
-                why);
+    return seal(vault, study, task, order, OBJECT_EVALUATION, evaluation->models_count, plain, n,
+                NULL, ret_cipher, ret_n, why);
 }
 
 struct result release_again(struct vault *vault, const struct ledger_study *study,

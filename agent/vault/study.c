@@ -9,6 +9,7 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
+#include "proto/plan_privacy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,19 @@ static struct result check_data(struct vault *vault, struct why *why)
     return DONE;
 }
 
+/* Known beforehand, so it is refused now and not in the last round. */
+static struct result check_evaluations(const struct policy *policy, const struct plan *plan,
+                                       struct why *why)
+{
+    uint64_t models = plan_evaluations(plan);
+    if (policy->queries_per_epoch > 0 && models > policy->queries_per_epoch)
+        return failed(why, RESULT_REFUSED,
+                      "the plan asks for the figures of %llu models, the site's policy allows %u "
+                      "(queries_per_epoch)",
+                      (unsigned long long)models, policy->queries_per_epoch);
+    return DONE;
+}
+
 static struct result gather(struct vault *vault, const struct ledger_study *study,
                             struct facts *facts, struct why *why)
 {
@@ -86,6 +100,8 @@ static struct result gather(struct vault *vault, const struct ledger_study *stud
         f->policy =
             policy_check(&vault->policy, plan, study->researcher, declared ? declared : UINT64_MAX,
                          facts->charge.epsilon, &facts->policy);
+    if (ok(f->policy))
+        f->policy = check_evaluations(&vault->policy, plan, &facts->policy);
     if (ok(f->policy))
         f->budget = cost_fits(&vault->ledger, &vault->policy, study->name, &facts->charge,
                               clock_unix_ms(), &facts->budget);

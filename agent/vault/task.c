@@ -17,6 +17,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/payload.h"
+#include "proto/plan_privacy.h"
 #include "proto/transfer.h"
 
 #include <inttypes.h>
@@ -65,17 +66,26 @@ static struct result order_fits(const struct vault *vault, const struct ledger_s
         return failed(why, RESULT_REFUSED,
                       "the privacy budget of the study is used up here: it holds %u rounds",
                       plan->training.rounds);
-    unsigned every = plan->validation.every ? plan->validation.every : plan->training.rounds;
-    unsigned planned = (plan->training.rounds + every - 1) / every;
-    bool charged = private && plan->privacy.metrics_noise > 0.0;
-    if (o->kind == TASK_EVALUATE && charged && study->evaluated >= planned)
+    return DONE;
+}
+
+/* Whether so many more models may be judged on the holdout. */
+static struct result judging_fits(const struct vault *vault, const struct ledger_study *study,
+                                  size_t models, struct why *why)
+{
+    const struct plan *plan = &vault->room->plan;
+    bool charged = plan->privacy.mode != PRIVACY_NONE && plan->privacy.metrics_noise > 0.0;
+    uint64_t after = study->evaluated + (uint64_t)models;
+    if (charged && after > plan_evaluations(plan))
         return failed(why, RESULT_REFUSED,
-                      "the privacy budget of the study is used up here: it holds %u evaluations",
-                      planned);
+                      "the privacy budget of the study is used up here: it holds the figures of "
+                      "%" PRIu64 " models",
+                      plan_evaluations(plan));
     unsigned queries = vault->policy.queries_per_epoch;
-    if (o->kind == TASK_EVALUATE && queries > 0 && study->evaluated >= queries)
+    if (queries > 0 && after > queries)
         return failed(why, RESULT_REFUSED,
-                      "the site's policy allows %u evaluations of a study on its holdout", queries);
+                      "the site's policy allows the figures of %u models a study on its holdout",
+                      queries);
     return DONE;
 }
 
@@ -240,6 +250,8 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
     }
     struct payload_model_set models = {0};
     r = open_model(vault, &order, offer, offer_n, in.at, in.left, &models, &reason);
+    if (ok(r) && order.task_order.kind == TASK_EVALUATE)
+        r = judging_fits(vault, study, models.models_count, &reason);
     if (ok(r) && !ok(room_load(vault, &reason))) {
         log_error("%s: %s", order.study, reason.text);
         r = failed(&reason, RESULT_REFUSED,

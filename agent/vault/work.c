@@ -198,6 +198,8 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
         return failed(why, RESULT_SYSTEM, "no memory to evaluate");
     struct result r = evaluate_all(vault, study, models, &evaluation, why);
     if (ok(r))
+        evaluation.metrics_epsilon = cost_of_figures(&vault->room->plan, models->models_count);
+    if (ok(r))
         r = release_evaluation(vault, study, task, order, &evaluation, ret_cipher, ret_n, why);
     payload_evaluation_free(&evaluation);
     return r;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,10 +25,8 @@ static struct why why;
 
 static int new_file(void)
 {
-    char path[] = "/tmp/consilium-ledger-XXXXXX";
-    int fd = mkstemp(path);
+    int fd = memfd_create("ledger", MFD_CLOEXEC); /* thousands of syncs */
     assert_true(fd >= 0);
-    unlink(path);
     return fd;
 }
 

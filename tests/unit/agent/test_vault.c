@@ -208,6 +208,40 @@ static void test_budget_of_a_study(void **state)
     hospital_close(&h);
 }
 
+/* Noised figures are charged by the model; the last one planned goes, the next does not. */
+static void test_budget_of_evaluations(void **state)
+{
+    (void)state;
+    hospital_open(&h,
+                  "training: {rounds: 3, steps: 2, learning_rate: 0.1}\n"
+                  "privacy: {mode: patient, epsilon: 1, delta: 1.0e-5, clip_norm: 1, "
+                  "metrics_noise: 20}\n",
+                  ALLOW "metrics: noised-histogram\n");
+    allow();
+    for (uint32_t task = 1; task <= 3; task++) {
+        struct vault_reply reply = hospital_ask(&h, hospital_task(&h, TASK_EVALUATE, task, task,
+                                                                  (float)task * 0.1f, true));
+        struct payload_evaluation evaluation;
+        struct why why;
+        size_t n = 0;
+        unsigned char *plain = hospital_open_result(&h, &reply, &n);
+        assert_true(ok(payload_evaluation_decode(&evaluation, plain, n, &why)));
+        assert_true(evaluation.metrics_epsilon > 0.0 && evaluation.metrics_epsilon < 1.0);
+        assert_true(evaluation.models[0].bins_count > 0);
+        payload_evaluation_free(&evaluation);
+        free(plain);
+    }
+    expect_declined(hospital_ask(&h, hospital_task(&h, TASK_EVALUATE, 4, 3, 0.7f, true)),
+                    "figures of 3 models");
+    hospital_close(&h);
+
+    hospital_open(&h, PLAIN, ALLOW "queries_per_epoch: 2\n");
+    struct vault_reply reply = hospital_ask(&h, hospital_offer(&h));
+    assert_int_equal(answer_of(&reply)->verdict, STUDY_REFUSED);
+    assert_non_null(strstr(answer_of(&reply)->reason, "queries_per_epoch"));
+    hospital_close(&h);
+}
+
 static void test_bounds_of_the_policy(void **state)
 {
     (void)state;
@@ -400,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_crash_in_training),
         cmocka_unit_test(test_budget_of_a_study),
+        cmocka_unit_test(test_budget_of_evaluations),
         cmocka_unit_test(test_bounds_of_the_policy),
         cmocka_unit_test(test_a_human),
         cmocka_unit_test(test_forged),
