@@ -15,8 +15,10 @@
 #include <string.h>
 
 enum { THREADS = 2 };
-static const double NORM_FACTOR =
-    10; /* times the last round's median, when the plan sets no norm */
+/* An update longer than so many times the median of the last round, in the first round of this one,
+ * is refused when the plan sets no norm. */
+static const double NORM_FACTOR = 10;
+enum { NORM_ROWS_MIN = 3 /* fewer have no median that one of them could not move */ };
 
 /* The rows that enter the rule. */
 struct rows {
@@ -110,36 +112,6 @@ static struct result allocate(struct rows *rows, struct combine_outcome *outcome
     return DONE;
 }
 
-/* Opens the frames; those that may not enter become refusals. */
-static void collect(const struct plan *plan, const struct server *server,
-                    const struct combine_update *updates, size_t n, struct rows *rows,
-                    struct combine_outcome *outcome)
-{
-    double limit = plan->aggregation.max_norm;
-    if (!(limit > 0))
-        limit = server->median_norm > 0 ? NORM_FACTOR * server->median_norm : (double)INFINITY;
-    for (size_t i = 0; i < n; i++) {
-        struct why why;
-        struct result r =
-            open_frame(plan, &updates[i].update, rows->d, &rows->views[rows->n], &why);
-        if (!ok(r)) {
-            refuse(outcome, updates[i].site, why.text);
-            continue;
-        }
-        double norm = row_norm(&rows->views[rows->n]);
-        if (!(norm <= limit)) {
-            char text[MESSAGE_REASON_BYTES];
-            snprintf(text, sizeof text, "the update's norm is %.3g, the limit of this round %.3g",
-                     norm, limit);
-            refuse(outcome, updates[i].site, text);
-            continue;
-        }
-        rows->norms[rows->n] = norm;
-        rows->patients[rows->n] = (double)updates[i].update.declared_patients;
-        rows->updates[rows->n++] = &updates[i];
-    }
-}
-
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -155,6 +127,56 @@ static struct result median(const double *values, size_t n, double *ret_median, 
     qsort(sorted, n, sizeof *sorted, ascending);
     *ret_median = n == 0 ? 0 : n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
     return DONE;
+}
+
+/* Opens the frames; those that do not decode become refusals. */
+static void open_frames(const struct plan *plan, const struct combine_update *updates, size_t n,
+                        struct rows *rows, struct combine_outcome *outcome)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct why why;
+        struct result r =
+            open_frame(plan, &updates[i].update, rows->d, &rows->views[rows->n], &why);
+        if (!ok(r)) {
+            refuse(outcome, updates[i].site, why.text);
+            continue;
+        }
+        rows->norms[rows->n] = row_norm(&rows->views[rows->n]);
+        rows->patients[rows->n] = (double)updates[i].update.declared_patients;
+        rows->updates[rows->n++] = &updates[i];
+    }
+}
+
+static struct result norm_limit(const struct plan *plan, const struct server *server,
+                                const struct rows *rows, double *ret_limit, struct why *why)
+{
+    double middle = server->median_norm;
+    *ret_limit = plan->aggregation.max_norm;
+    if (*ret_limit > 0)
+        return DONE;
+    if (!(middle > 0) && rows->n >= NORM_ROWS_MIN)
+        TRY(median(rows->norms, rows->n, &middle, why));
+    *ret_limit = middle > 0 ? NORM_FACTOR * middle : (double)INFINITY;
+    return DONE;
+}
+
+static void refuse_long(double limit, struct rows *rows, struct combine_outcome *outcome)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        if (!(rows->norms[i] <= limit)) {
+            char text[MESSAGE_REASON_BYTES];
+            snprintf(text, sizeof text, "the update's norm is %.3g, the limit of this round %.3g",
+                     rows->norms[i], limit);
+            refuse(outcome, rows->updates[i]->site, text);
+            continue;
+        }
+        rows->views[kept] = rows->views[i];
+        rows->norms[kept] = rows->norms[i];
+        rows->patients[kept] = rows->patients[i];
+        rows->updates[kept++] = rows->updates[i];
+    }
+    rows->n = kept;
 }
 
 /* Bucketing's permutation: nobody knows it before every update is committed to. */
@@ -254,7 +276,10 @@ struct result combine_round(const struct plan *plan, struct server *server,
     CLEANUP(free_rows) struct rows rows = {0};
     memset(outcome, 0, sizeof *outcome);
     TRY(allocate(&rows, outcome, n, server->d, why));
-    collect(plan, server, updates, n, &rows, outcome);
+    double limit = 0;
+    open_frames(plan, updates, n, &rows, outcome);
+    TRY(norm_limit(plan, server, &rows, &limit, why));
+    refuse_long(limit, &rows, outcome);
     /* A malformed update is a hostile one less to withstand. */
     size_t f = plan->aggregation.byzantine;
     f = f > outcome->refusals_count ? f - outcome->refusals_count : 0;
