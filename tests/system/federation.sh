@@ -280,10 +280,9 @@ END
     done
 }
 
-# by WHO COMMAND...: a command of the researcher ("ada") or the operator, never longer than 30 s.
+# by WHO COMMAND...: a command of that user, say the researcher "ada", never longer than 30 s.
 by() {
     by_who=$dir/$1
-    [ "$1" != operator ] || by_who=$dir/consortium/operator
     shift
     CONSILIUM_IDENTITY=$by_who timeout 30 "$consilium" "$@"
 }
