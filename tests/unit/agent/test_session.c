@@ -280,8 +280,13 @@ static void test_a_round(void **state)
     expect("done");
     fresh()->task_closed.completed = true;
     strcpy(w.message->task_closed.own.site, "north");
+    w.message->task_closed.own.counted = true;
     assert_true(ok(hear(MESSAGE_TASK_CLOSED, 1)));
     expect("closed");
+    fresh()->task_closed.completed = true; /* a task that was lost on the way here */
+    strcpy(w.message->task_closed.own.site, "north");
+    assert_true(ok(hear(MESSAGE_TASK_CLOSED, 2)));
+    expect("closed say-hello");
     assert_true(session_wake(&w.session) == UINT64_MAX);
     end();
 }
