@@ -251,6 +251,10 @@ static const struct verb {
     {"log", verb_log, .auditing = true},
     {"envelope", verb_envelope, .needs_study = true, .auditing = true},
     {"object", verb_object, .needs_study = true, .auditing = true},
+    {"gate", verb_gate, .needs_study = true},
+    {"models", verb_models},
+    {"stage", verb_stage},
+    {"passport", verb_passport},
 };
 
 static struct result read_arguments(struct user_command *c, const struct verb *verb,

@@ -34,4 +34,12 @@ struct result verb_log(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_envelope(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_object(struct user_command *c, struct why *why) MUST_CHECK;
 
+/* command_model.c: the gate's decision and the registry of models. */
+struct result verb_gate(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_models(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_stage(struct user_command *c, struct why *why) MUST_CHECK;
+
+/* command_passport.c */
+struct result verb_passport(struct user_command *c, struct why *why) MUST_CHECK;
+
 #endif

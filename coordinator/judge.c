@@ -117,7 +117,7 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
     const struct evaluation_model *other = in->incumbent ? incumbent_of(&report->evaluation) : NULL;
     if (!other)
         return;
-    site->d = -other->difference;
+    site->d = 0.0 - other->difference; /* never minus nought */
     site->var_d = other->difference_variance;
 }
 
@@ -143,7 +143,7 @@ static void pool_group(const struct judge_case *in, const char *key, struct gate
             !isfinite(theirs->difference) || !(theirs->difference_variance >= 0.0))
             continue;
         size[k] = (double)mine->positives + (double)mine->negatives;
-        d[k] = -theirs->difference;
+        d[k] = 0.0 - theirs->difference;
         v[k] = theirs->difference_variance;
         k++;
     }
@@ -263,25 +263,25 @@ void judgement_free(struct judgement *judgement)
     memset(judgement, 0, sizeof *judgement);
 }
 
-static void add_bytes(crypto_generichash_state *state, const void *bytes, size_t n)
+static void add_bytes(crypto_hash_sha256_state *state, const void *bytes, size_t n)
 {
     if (n > 0)
-        crypto_generichash_update(state, bytes, n);
+        crypto_hash_sha256_update(state, bytes, n);
 }
 
-static void add_name(crypto_generichash_state *state, const char *name)
+static void add_name(crypto_hash_sha256_state *state, const char *name)
 {
     add_bytes(state, name, strlen(name) + 1);
 }
 
-static void add_levels(crypto_generichash_state *state, const struct plan_level *levels, unsigned n)
+static void add_levels(crypto_hash_sha256_state *state, const struct plan_level *levels, unsigned n)
 {
     add_bytes(state, &n, sizeof n);
     for (unsigned i = 0; i < n; i++)
         add_name(state, levels[i].name);
 }
 
-static void add_feature(crypto_generichash_state *state, const struct plan_feature *f)
+static void add_feature(crypto_hash_sha256_state *state, const struct plan_feature *f)
 {
     const int type = f->type, missing = f->missing, indicator = f->indicator;
     add_name(state, f->name);
@@ -301,10 +301,10 @@ static void add_feature(crypto_generichash_state *state, const struct plan_featu
 void judge_family(const struct plan *plan, unsigned char out[PLAN_HASH_BYTES])
 {
     static const char DOMAIN[] = "consilium model family 1";
-    crypto_generichash_state state;
+    crypto_hash_sha256_state state;
     const int label = plan->label.type, kind = plan->model.kind;
     const int activation = plan->model.activation, own = plan->model.site_intercept;
-    crypto_generichash_init(&state, NULL, 0, PLAN_HASH_BYTES);
+    crypto_hash_sha256_init(&state);
     add_name(&state, DOMAIN);
     add_name(&state, plan->label.column);
     add_bytes(&state, &label, sizeof label);
@@ -317,5 +317,5 @@ void judge_family(const struct plan *plan, unsigned char out[PLAN_HASH_BYTES])
     add_bytes(&state, &own, sizeof own);
     add_bytes(&state, &plan->model.hidden_count, sizeof plan->model.hidden_count);
     add_bytes(&state, plan->model.hidden, plan->model.hidden_count * sizeof *plan->model.hidden);
-    crypto_generichash_final(&state, out, PLAN_HASH_BYTES);
+    crypto_hash_sha256_final(&state, out);
 }

@@ -33,7 +33,7 @@ struct result judge(const struct judge_case *in, struct judgement *out, struct w
 void judgement_free(struct judgement *judgement);
 
 /* What two plans must share for one's model to stand in for the other's: label, features with their
- * coding, and the model's shape. BLAKE2b-256. */
+ * coding, and the model's shape. SHA-256. */
 void judge_family(const struct plan *plan, unsigned char out[PLAN_HASH_BYTES]);
 
 #endif

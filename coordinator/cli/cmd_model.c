@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* consilium model export: a study's model as .npz and JSON, with everything needed to apply it. */
-#include "coordinator/cli/cli.h"
+/* consilium model: its verbs; export writes a study's model as .npz and JSON, with everything
+ * needed to apply it. */
+#include "coordinator/cli/cmd_model.h"
 #include "coordinator/cli/client.h"
 #include "coordinator/cli/model_files.h"
 #include "coordinator/entry.h"
@@ -50,7 +51,7 @@ static struct result export_model(const char *study, const char *folder, const c
     return r;
 }
 
-int cmd_model(int argc, char **argv)
+static int model_export(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
         fputs(USAGE, stdout);
@@ -62,14 +63,32 @@ int cmd_model(int argc, char **argv)
     unsigned char hash[PLAN_HASH_BYTES];
     char text[HEX_HASH_BYTES];
     struct why why;
-    if (argc != 3 || strcmp(argv[1], "export") != 0 || !base)
+    if (argc != 2 || !base)
         return cli_usage("model export takes one study and --out BASE; --help tells more");
-    struct result r = export_model(argv[2], folder, base, hash, &why);
+    struct result r = export_model(argv[1], folder, base, hash, &why);
     if (!ok(r))
         return cli_fail(r, &why);
     hex_hash(text, hash);
     printf(json ? "{\"study\":\"%s\",\"model_hash\":\"%s\",\"base\":\"%s\"}\n"
                 : "%s: model %s is in %s.npz and .json\n",
-           argv[2], text, base);
+           argv[1], text, base);
     return CLI_OK;
+}
+
+static const struct cli_entry MODEL_COMMANDS[] = {
+    {"export", model_export, "a study's model as .npz and JSON"},
+    {"list", model_list, "all models that a gate has judged"},
+    {"show", model_show, "one of them"},
+    {"promote", model_move, "sign its promotion to the next stage"},
+    {"suspend", model_move, "out of use at once"},
+    {"resume", model_move, "a suspended model, back to shadow"},
+    {"retire", model_move, "for good"},
+    {"rollback", model_move, "suspend it and put the one before it back into use"},
+    {"passport", model_passport, "fetch its signed passport, or verify one"},
+    {NULL, NULL, NULL},
+};
+
+int cmd_model(int argc, char **argv)
+{
+    return cli_dispatch(MODEL_COMMANDS, "consilium model COMMAND [ARGUMENT ...]", argc, argv);
 }

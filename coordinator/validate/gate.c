@@ -213,14 +213,16 @@ static void rule_noninferiority(const struct gate_policy *p, const struct column
         outcome = GATE_RULE_HOLD;
         reason = "pooled_ni_not_shown";
     }
-    char more[96] = "";
+    char more[96] = "", power[64] = "";
+    if (isfinite(r->power))
+        snprintf(power, sizeof power, "; power if the models were equal %.2f", r->power);
     if (r->power < 0.8)
         snprintf(more, sizeof more, "; for a power of .8 about %.1f times the patients are needed",
                  r->patients_more);
     gate_rule_says(r, 3, outcome, reason,
                    "candidate less incumbent %+.4f (se %.4f), one-sided bounds %+.4f and %+.4f "
-                   "against a margin of -%.4f; power if the models were equal %.2f%s",
-                   r->d_pooled, r->se_pooled, r->d_lower, r->d_upper, p->ni_margin, r->power, more);
+                   "against a margin of -%.4f%s%s",
+                   r->d_pooled, r->se_pooled, r->d_lower, r->d_upper, p->ni_margin, power, more);
 }
 
 static void rule_site_harm(const struct gate_input *in, struct gate_record *record,

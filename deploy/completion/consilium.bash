@@ -24,6 +24,10 @@ _consilium_options() {
     launch | watch | status | stop | resume) echo "--as --json" ;;
     report) echo "--out --as --json" ;;
     'model export' | 'audit export') echo "--out --as --json" ;;
+    'gate explain' | 'model list' | 'model show') echo "--as --json" ;;
+    'model promote' | 'model suspend' | 'model resume' | 'model retire' | 'model rollback')
+        echo "--reason --as --json" ;;
+    'model passport') echo "--out --verify --audit --as --json" ;;
     'audit verify') echo "--as --since --log-only --json" ;;
     esac
 }
@@ -34,7 +38,8 @@ _consilium_below() {
     privacy) echo "epsilon delta calibrate bound check" ;;
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;
-    model) echo "export" ;;
+    model) echo "export list show promote suspend resume retire rollback passport" ;;
+    gate) echo "explain" ;;
     audit) echo "export verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool
         group-sequential eprocess subgroup suppression matrix hist-auc conformal cindex aacp gate
@@ -48,7 +53,7 @@ _consilium() {
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec simulate launch watch
-            status report model audit stop resume version --help" -- "$word"))
+            status report gate model audit stop resume version --help" -- "$word"))
         return
     fi
     case $before in

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* consilium gate explain: every rule of a gate's decision with its numbers, in words. */
+#include "coordinator/cli/ask.h"
+#include "coordinator/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char USAGE[] =
+    "usage: consilium gate explain STUDY [--as FOLDER] [--json]\n\n"
+    "Tells how the gate judged a study's model: the decision, every rule in its order with its\n"
+    "numbers, and what each site reported. Exit code 0 for PROMOTE, 1 for HOLD and REJECT.\n";
+
+/* Nothing where there is no number. */
+static void print_number(const json_t *value, const char *before, int digits, bool with_sign)
+{
+    if (!json_is_number(value))
+        return;
+    if (with_sign)
+        printf("%s%+.*f", before, digits, json_number_value(value));
+    else
+        printf("%s%.*f", before, digits, json_number_value(value));
+}
+
+static void print_site(const json_t *site)
+{
+    printf("  %-20s %-18s", ask_text(site, "id"), ask_text(site, "status"));
+    if (strcmp(ask_text(site, "status"), "ok") == 0)
+        printf(" %5lld events %6lld others", json_integer_value(json_object_get(site, "n_pos")),
+               json_integer_value(json_object_get(site, "n_neg")));
+    print_number(json_object_get(site, "auc"), "  AUROC ", 3, false);
+    print_number(json_object_get(site, "d"), "  difference ", 3, true);
+    print_number(json_object_get(site, "slope"), "  slope ", 2, false);
+    print_number(json_object_get(site, "ece"), "  ECE ", 3, false);
+    print_number(json_object_get(site, "ece_null"), ", by chance ", 3, false);
+    putchar('\n');
+}
+
+static void print_rules(const json_t *record)
+{
+    size_t i;
+    json_t *rule;
+    json_array_foreach(json_object_get(record, "rules"), i, rule)
+    {
+        printf("%2lld %-22s %-8s %s\n", json_integer_value(json_object_get(rule, "rule")),
+               ask_text(rule, "name"), ask_text(rule, "outcome"), ask_text(rule, "words"));
+    }
+}
+
+static void print_groups(const json_t *input)
+{
+    size_t i;
+    json_t *group;
+    const json_t *groups = json_object_get(input, "groups");
+    if (json_array_size(groups) > 0)
+        puts("groups, candidate less incumbent:");
+    json_array_foreach(groups, i, group)
+    {
+        printf("  %-30s", ask_text(group, "key"));
+        print_number(json_object_get(group, "d"), " ", 4, true);
+        print_number(json_object_get(group, "var_d"), "  variance ", 6, false);
+        putchar('\n');
+    }
+}
+
+static void print_explanation(const json_t *entry, const json_t *input, const json_t *record)
+{
+    size_t i;
+    json_t *item;
+    printf("study %s, round %lld, model %.12s: %s\n", ask_text(entry, "study"),
+           json_integer_value(json_object_get(entry, "round")), ask_text(entry, "candidate"),
+           ask_text(entry, "decision"));
+    if (ask_text(entry, "incumbent")[0])
+        printf("against the model in use, %.12s\n", ask_text(entry, "incumbent"));
+    else
+        puts("no model of this kind is in use: the absolute rules decide");
+    const json_t *reasons = json_object_get(record, "reasons");
+    json_array_foreach(reasons, i, item)
+    {
+        printf("%s%s%s", i == 0 ? "because of " : ", ", json_string_value(item),
+               i + 1 == json_array_size(reasons) ? "\n" : "");
+    }
+    print_rules(record);
+    puts("sites:");
+    json_array_foreach(json_object_get(input, "sites"), i, item) print_site(item);
+    json_array_foreach(json_object_get(record, "not_used"), i, item)
+    {
+        printf("  not used: %s (%s)\n", json_string_value(json_array_get(item, 0)),
+               json_string_value(json_array_get(item, 1)));
+    }
+    print_groups(input);
+}
+
+/* The two texts inside the entry become objects. */
+static int show(json_t *entry, bool json)
+{
+    json_t *input = json_loads(ask_text(entry, "input"), 0, NULL);
+    json_t *record = json_loads(ask_text(entry, "record"), 0, NULL);
+    bool promote = strcmp(ask_text(entry, "decision"), "PROMOTE") == 0;
+    if (json) {
+        json_object_set(entry, "input", input);
+        json_object_set(entry, "record", record);
+        json_dumpf(entry, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        putchar('\n');
+    } else {
+        print_explanation(entry, input, record);
+    }
+    json_decref(input);
+    json_decref(record);
+    return promote ? CLI_OK : CLI_FAILED;
+}
+
+static int gate_explain(int argc, char **argv)
+{
+    if (cli_take_flag(&argc, argv, "--help")) {
+        fputs(USAGE, stdout);
+        return CLI_OK;
+    }
+    bool json = cli_take_flag(&argc, argv, "--json");
+    const char *folder = cli_take_option(&argc, argv, "--as");
+    if (argc != 2)
+        return cli_usage("gate explain takes one study; --help tells more");
+    json_t *entry = NULL;
+    struct why why;
+    struct result r = ask_json(folder, "gate", json_pack("{s:s}", "study", argv[1]), &entry, &why);
+    if (!ok(r))
+        return cli_fail(r, &why);
+    int code = show(entry, json);
+    json_decref(entry);
+    return code;
+}
+
+static const struct cli_entry GATE_COMMANDS[] = {
+    {"explain", gate_explain, "every rule of the decision, its numbers, in words"},
+    {NULL, NULL, NULL},
+};
+
+int cmd_gate(int argc, char **argv)
+{
+    return cli_dispatch(GATE_COMMANDS, "consilium gate COMMAND [ARGUMENT ...]", argc, argv);
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The passport of a model in use, filled from the store and the log, signed by the coordinator. */
+#include "coordinator/command_inner.h"
+
+#include "coordinator/entry.h"
+#include "coordinator/registry_json.h"
+#include "coordinator/validate/dsse.h"
+#include "coordinator/validate/gate_json.h"
+#include "coordinator/validate/passport.h"
+#include "proto/base/cleanup.h"
+#include "proto/plan_model.h"
+
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TIME_BYTES = 32, LOG_LEAVES_MAX = 1 << 22 };
+
+/* What one site gave over the study's rounds. */
+struct given {
+    int64_t rounds, refused;
+    char fingerprint[HEX_HASH_BYTES];
+};
+
+/* Everything the passport's texts point to. */
+struct filling {
+    struct user_command *c;
+    struct registry_model model;
+    struct running *running;
+    struct given given[PLAN_SITES_MAX];
+    struct passport_training_site sites[PLAN_SITES_MAX];
+    struct passport_site_figures figures[PLAN_SITES_MAX];
+    struct gate_parsed gate;
+    struct gate_record record;
+    struct gate_site_verdict *verdicts;
+    struct pool transport;
+    struct merkle_hash *leaves;
+    size_t leaves_count, leaves_room;
+    bool no_memory;
+    uint64_t gate_seq; /* 0 = not found */
+    char *gate_input;
+    double seconds, epsilon;
+    struct merkle_proof proof;
+    char id[HEX_HASH_BYTES], plan[HEX_HASH_BYTES], schema[HEX_HASH_BYTES], weights[HEX_HASH_BYTES];
+    char policy[HEX_HASH_BYTES], incumbent[HEX_HASH_BYTES], head[HEX_HASH_BYTES];
+    char version[32], gate_id[48], threshold[32];
+    char started[TIME_BYTES], ended[TIME_BYTES], since[TIME_BYTES];
+};
+
+static void hex_sha256(char out[HEX_HASH_BYTES], const void *bytes, size_t n)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(hash, bytes, n);
+    hex_hash(out, hash);
+}
+
+static void utc(char out[TIME_BYTES], uint64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    out[0] = '\0';
+    if (gmtime_r(&seconds, &parts))
+        strftime(out, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+static void take_counted(struct filling *f, const json_t *entry)
+{
+    const char *name = json_string_value(json_object_get(entry, "site"));
+    const char *kind = json_string_value(json_object_get(entry, "task_kind"));
+    uint32_t site = name ? study_find(&f->running->study, name) : PLAN_SITES_MAX;
+    if (!kind || strcmp(kind, "train") != 0 || site >= f->running->study.members_count)
+        return;
+    f->given[site].rounds++;
+    f->seconds += json_number_value(json_object_get(entry, "seconds"));
+    f->epsilon = fmax(f->epsilon, json_number_value(json_object_get(entry, "epsilon_spent")));
+}
+
+static void take_refused(struct filling *f, const json_t *entry)
+{
+    const char *name = json_string_value(json_object_get(entry, "site"));
+    uint32_t site = name ? study_find(&f->running->study, name) : PLAN_SITES_MAX;
+    if (site < f->running->study.members_count)
+        f->given[site].refused++;
+}
+
+/* The entry's place and its inputs; the last gate of this model counts. */
+static void take_gate(struct filling *f, const json_t *entry, uint64_t seq)
+{
+    const char *candidate = json_string_value(json_object_get(entry, "candidate"));
+    const char *input = json_string_value(json_object_get(entry, "input"));
+    if (!candidate || !input || strcmp(candidate, f->id) != 0)
+        return;
+    free(f->gate_input);
+    f->gate_input = strdup(input);
+    f->gate_seq = seq;
+}
+
+static bool take_entry(void *context, const struct store_entry *entry)
+{
+    struct filling *f = context;
+    if (f->leaves_count == f->leaves_room) {
+        size_t room = f->leaves_room ? 2 * f->leaves_room : 1024;
+        struct merkle_hash *more =
+            room > LOG_LEAVES_MAX ? NULL : realloc(f->leaves, room * sizeof *more);
+        f->no_memory = !more;
+        if (!more)
+            return false;
+        f->leaves = more;
+        f->leaves_room = room;
+    }
+    f->leaves[f->leaves_count++] = merkle_leaf(entry->entry, entry->n);
+    if (strcmp(entry->study, f->model.study) != 0)
+        return true;
+    bool counted = strcmp(entry->kind, "counted") == 0;
+    bool refused = strcmp(entry->kind, "refused") == 0;
+    bool gate = strcmp(entry->kind, "gate") == 0;
+    if (!counted && !refused && !gate)
+        return true;
+    json_t *o = json_loadb(entry->entry, entry->n, 0, NULL);
+    if (counted)
+        take_counted(f, o);
+    else if (refused)
+        take_refused(f, o);
+    else
+        take_gate(f, o, entry->seq);
+    json_decref(o);
+    return true;
+}
+
+static struct result read_log(struct filling *f, struct why *why)
+{
+    TRY(store_each_entry(f->c->drive->options.store, NULL, 0, take_entry, f, why));
+    if (f->no_memory || (f->gate_seq > 0 && !f->gate_input))
+        return failed(why, RESULT_SYSTEM, "out of memory for the log's proof");
+    if (f->gate_seq == 0 || f->gate_seq > f->leaves_count)
+        return failed(why, RESULT_INPUT, "the log holds no gate decision on this model");
+    merkle_inclusion(f->leaves_count, f->leaves, f->gate_seq - 1, &f->proof);
+    return DONE;
+}
+
+/* Random effects on the logit of the sites' AUROCs: what a new hospital may expect. */
+static void pool_transport(struct filling *f)
+{
+    double y[PLAN_SITES_MAX], v[PLAN_SITES_MAX];
+    size_t k = 0;
+    for (size_t i = 0; i < f->gate.input.n_sites && k < PLAN_SITES_MAX; i++) {
+        const struct gate_site *s = &f->gate.sites[i];
+        if (!f->verdicts[i].used || !(s->auc > 0.0 && s->auc < 1.0) || !(s->var_auc > 0.0))
+            continue;
+        double slope = s->auc * (1.0 - s->auc);
+        y[k] = log(s->auc / (1.0 - s->auc));
+        v[k] = s->var_auc / (slope * slope);
+        k++;
+    }
+    pool_random(k, y, v, POOL_DL, 0.95, &f->transport);
+}
+
+static struct result decide_again(struct filling *f, struct why *why)
+{
+    json_t *root = json_loads(f->gate_input, 0, NULL);
+    struct result r = gate_parse(root, &f->gate, why);
+    json_t *policy = json_object_get(root, "policy");
+    CLEANUP(free_pointer)
+    char *text = policy ? json_dumps(policy, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(root);
+    TRY(r);
+    if (f->gate.input.n_sites > PLAN_SITES_MAX || !text)
+        return failed(why, RESULT_INPUT, "the logged gate has no policy or too many sites");
+    hex_sha256(f->policy, text, strlen(text));
+    f->verdicts = calloc(f->gate.input.n_sites + 1, sizeof *f->verdicts);
+    if (!f->verdicts)
+        return failed(why, RESULT_SYSTEM, "out of memory for the passport");
+    TRY(gate_decide(&f->gate.input, &f->record, f->verdicts, why));
+    for (size_t i = 0; i < f->gate.input.n_sites; i++)
+        f->figures[i] = (struct passport_site_figures){.ece = f->gate.sites[i].ece,
+                                                       .slope = f->gate.sites[i].slope,
+                                                       .worst_auc = (double)NAN};
+    pool_transport(f);
+    return DONE;
+}
+
+static struct result fill_texts(struct filling *f, struct why *why)
+{
+    struct store *store = f->c->drive->options.store;
+    const struct study *study = &f->running->study;
+    struct store_bytes bytes = {0};
+    char researcher[PLAN_NAME_BYTES];
+    TRY(store_read_plan(store, study->name, &bytes, researcher, why));
+    hex_sha256(f->plan, bytes.bytes, bytes.n);
+    free(bytes.bytes);
+    TRY(store_read_model(store, f->model.hash, &bytes, why));
+    hex_sha256(f->weights, bytes.bytes, bytes.n);
+    free(bytes.bytes);
+    struct chain_head head = store_log_head(store);
+    hex_hash(f->head, head.hash);
+    hex_hash(f->schema, f->model.family);
+    if (!sodium_is_zero(f->model.incumbent, PLAN_HASH_BYTES))
+        hex_hash(f->incumbent, f->model.incumbent);
+    snprintf(f->version, sizeof f->version, "round-%u", f->model.round);
+    snprintf(f->gate_id, sizeof f->gate_id, "log entry %llu", (unsigned long long)f->gate_seq);
+    if (f->running->plan.validation.threshold > 0.0)
+        snprintf(f->threshold, sizeof f->threshold, "%g", f->running->plan.validation.threshold);
+    utc(f->started, study->started_ms);
+    utc(f->ended, study->ended_ms);
+    utc(f->since, (uint64_t)f->model.stage.since_ms);
+    return DONE;
+}
+
+static void fill_sites(struct filling *f, struct passport_training *t)
+{
+    const struct study *study = &f->running->study;
+    for (uint32_t i = 0; i < study->members_count; i++) {
+        const struct study_member *m = &study->members[i];
+        if (m->verdict != MEMBER_ALLOWED && f->given[i].rounds == 0)
+            continue;
+        hex_hash(f->given[i].fingerprint, m->fingerprint);
+        f->sites[t->n_sites++] = (struct passport_training_site){
+            .site = m->name,
+            .patients = (int64_t)m->declared_patients,
+            .dataset_fingerprint = f->given[i].fingerprint,
+            .rounds_in = f->given[i].rounds,
+            .updates_refused = f->given[i].refused,
+        };
+    }
+    t->sites = f->sites;
+}
+
+static void fill_model(const struct filling *f, struct passport_model *m)
+{
+    static const char *const KINDS[] = {[MODEL_LINEAR] = "linear",
+                                        [MODEL_LOGISTIC] = "logistic",
+                                        [MODEL_SOFTMAX] = "softmax",
+                                        [MODEL_MLP] = "mlp"};
+    const struct plan *plan = &f->running->plan;
+    *m = (struct passport_model){
+        .id = f->id,
+        .name = plan->title[0] ? plan->title : plan->study,
+        .version = f->version,
+        .kind = KINDS[plan->model.kind],
+        .format = "consilium model set",
+        .weights_sha256 = f->weights,
+        .parent_id = f->incumbent[0] ? f->incumbent : NULL,
+        .schema_sha256 = f->schema,
+        .task = plan->label.column,
+        .threshold = f->threshold[0] ? f->threshold : NULL,
+        .parameters = (int64_t)f->running->parameters,
+    };
+}
+
+static void fill_passport(struct filling *f, struct passport *p)
+{
+    const struct plan *plan = &f->running->plan;
+    bool private = plan->privacy.mode != PRIVACY_NONE;
+    memset(p, 0, sizeof *p);
+    fill_model(f, &p->model);
+    p->training = (struct passport_training){
+        .federation = f->c->drive->options.consortium,
+        .plan_sha256 = f->plan,
+        .algorithm = plan->training.proximal > 0.0 ? "FedProx" : "FedAvg",
+        .aggregation = plan->aggregation.rule,
+        .rounds = f->model.round,
+        .started = f->started,
+        .ended = f->ended,
+        .coordinator_version = CONSILIUM_VERSION,
+        .cpu_seconds = f->seconds,
+        .energy_kwh = (double)NAN,
+    };
+    fill_sites(f, &p->training);
+    p->privacy = (struct passport_privacy){
+        .unit = private ? "patient" : "none",
+        .mechanism = private ? "clipped per patient, discrete Gaussian noise" : "none",
+        .accountant = private ? "privacy loss distributions" : NULL,
+        .delta = private ? plan->privacy.delta : (double)NAN,
+        .epsilon_spent_max = private ? f->epsilon : (double)NAN,
+        .ledger_head = f->head,
+        .metrics_mode = plan->privacy.metrics_noise > 0.0 ? "noised histogram" : "threshold",
+        .metrics_round_to = "0.001",
+        .metrics_min_cell = plan->validation.min_cell,
+        .metrics_queries_used = -1,
+        .metrics_queries_max = -1,
+    };
+    p->validation = (struct passport_validation){
+        .gate_id = f->gate_id,
+        .policy_sha256 = f->policy,
+        .incumbent = f->incumbent[0] ? f->incumbent : NULL,
+        .policy = &f->gate.input.policy,
+        .record = &f->record,
+        .sites = f->gate.sites,
+        .verdicts = f->verdicts,
+        .figures = f->figures,
+        .transport = f->transport.status == STAT_OK ? &f->transport : NULL,
+        .alpha_spent = -1,
+    };
+    p->deployment = (struct passport_deployment){
+        .stage = stage_name(f->model.stage.stage),
+        .stage_since = f->since,
+        .rollback_to = f->incumbent[0] ? f->incumbent : NULL,
+    };
+    p->log = (struct passport_log){
+        .origin = f->c->drive->options.consortium,
+        .tree_size = f->leaves_count,
+        .leaf_index = f->gate_seq - 1,
+        .leaf = f->leaves[f->gate_seq - 1],
+        .root = merkle_root(f->leaves_count, f->leaves),
+        .inclusion = &f->proof,
+    };
+    p->supersedes = f->incumbent[0] ? f->incumbent : NULL;
+}
+
+static struct result seal(const struct filling *f, const struct passport *passport, char **ret_text,
+                          struct why *why)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+    size_t n = 0;
+    const struct drive_options *o = &f->c->drive->options;
+    struct dsse_signer signer = {.keyid = o->name, .secret = o->sign_secret};
+    TRY(passport_text(passport, &text, &n, why));
+    return dsse_seal(PASSPORT_TYPE, text, n, 1, &signer, ret_text, why);
+}
+
+static struct result make_passport(struct filling *f, char **ret_text, struct why *why)
+{
+    struct passport passport;
+    const char *name = json_string_value(json_object_get(f->c->arguments, "model"));
+    if (!name)
+        return failed(why, RESULT_INPUT, "name the model");
+    TRY(registry_find(f->c->drive->options.store, name, &f->model, why));
+    if (f->model.stage.stage != STAGE_PROMOTED)
+        return failed(why, RESULT_REFUSED,
+                      "a passport is for a model in use; this one is %s (consilium model promote)",
+                      stage_name(f->model.stage.stage));
+    TRY(drive_load(f->c->drive, f->model.study, &f->running, why));
+    hex_hash(f->id, f->model.hash);
+    TRY(read_log(f, why));
+    TRY(decide_again(f, why));
+    TRY(fill_texts(f, why));
+    fill_passport(f, &passport);
+    return seal(f, &passport, ret_text, why);
+}
+
+struct result verb_passport(struct user_command *c, struct why *why)
+{
+    struct filling *f = calloc(1, sizeof *f);
+    char *text = NULL;
+    if (!f)
+        return failed(why, RESULT_SYSTEM, "out of memory for the passport");
+    f->c = c;
+    struct result r = make_passport(f, &text, why);
+    gate_parsed_free(&f->gate);
+    free(f->verdicts);
+    free(f->leaves);
+    free(f->gate_input);
+    free(f);
+    c->text = (unsigned char *)text;
+    c->text_n = text ? strlen(text) : 0;
+    return r;
+}

@@ -1,0 +1,178 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Gate, stages, signatures, passport and their audit, end to end over real processes: one study whose
+# model is promoted, a second one judged against it, a tampered passport, a rollback.
+set -eu
+build=${CONSILIUM_BUILD:?is the build folder}
+consilium=$build/coordinator/cli/consilium
+coordinator=$build/coordinator/consilium-coordinator
+agent=$build/agent/cli/consilium-agent
+vault=$build/agent/consilium-vault
+out=$(mktemp -d "${TMPDIR:-/tmp}/consilium-gate-XXXXXX")
+
+broker=$(command -v mosquitto || echo /usr/sbin/mosquitto)
+[ -x "$broker" ] || { echo "no mosquitto: passed over" && exit 77; }
+mkdir -p "$out/log"
+pids=
+stop_all() {
+    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    for pid in $pids; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$out"
+}
+trap stop_all EXIT
+die() {
+    echo "test_gate.sh: $*" >&2
+    exit 1
+}
+must_fail() { # must_fail TEXT COMMAND...
+    text=$1
+    shift
+    if "$@" >"$out/log/failed.txt" 2>&1; then die "'$*' should have been refused"; fi
+    grep -q "$text" "$out/log/failed.txt" || die "'$*' says: $(cat "$out/log/failed.txt")"
+}
+says() { # says TEXT COMMAND...
+    text=$1
+    shift
+    "$@" >"$out/log/said.txt" 2>&1 || die "'$*' failed: $(cat "$out/log/said.txt")"
+    grep -q -- "$text" "$out/log/said.txt" || die "'$*' says: $(cat "$out/log/said.txt")"
+}
+
+# ---- patients: a risk that two numbers tell of, three sites ---------------------------------------
+make_site() { # make_site NAME SEED ROWS
+    awk -v seed="$2" -v rows="$3" 'BEGIN {
+        srand(seed); print "id,age,marker,sex,event"
+        for (i = 1; i <= rows; i++) {
+            age = 30 + 50 * rand(); marker = 10 * rand(); sex = rand() < 0.5 ? "female" : "male"
+            risk = 1 / (1 + exp(-(0.12 * (age - 55) + 0.9 * (marker - 5))))
+            printf "%s-%d,%.1f,%.2f,%s,%s\n", seed, i, age, marker, sex, rand() < risk ? "yes" : "no"
+        }
+    }' >"$out/$1.csv"
+}
+make_site alpha 1 600
+make_site beta 2 500
+make_site gamma 3 400
+plan() { # plan STUDY ROUNDS
+    cat >"$out/$1.yaml" <<EOF
+version: 1
+study: $1
+title: A marker of an event
+purpose: System test of the promotion gate
+sites: [alpha, beta, gamma]
+patient_id: id
+label: {column: event, type: binary, levels: ["no", "yes"]}
+features:
+  - {name: age, type: number, unit: years, range: [18, 100], missing: centre}
+  - {name: marker, type: number, unit: mg/l, range: [0, 10], missing: centre}
+subgroups:
+  - {column: sex, levels: [female, male]}
+model: {kind: logistic}
+training: {rounds: $2, epochs: 4, batch: 32, learning_rate: 0.5, seed: 7}
+privacy: {mode: none}
+aggregation: {rule: weighted-mean, quorum: 3, deadline_s: 30}
+validation: {every: 0, holdout: 0.4, min_cell: 11, margin: 0.02, threshold: 0.5}
+EOF
+}
+plan first 6
+plan second 8
+
+# ---- the consortium ------------------------------------------------------------------------------
+port=$((21000 + $$ % 18000))
+consortium=$out/consortium
+"$consilium" init "$consortium" --name gatetest --host localhost --port "$port" >"$out/log/init.txt"
+cat >"$consortium/gate.json" <<'EOF'
+{"stages": {"shadow_min_days": 0, "pilot_min_days": 0}}
+EOF
+for person in researcher auditor; do
+    "$consilium" site request "$out/$person" --name "$person" --role "$person" >"$out/log/$person.txt"
+    "$consilium" site approve "$consortium" "$out/$person/$person.request" --yes >>"$out/log/$person.txt"
+    "$consilium" site install "$out/$person" "$consortium/bundles/$person.bundle" --yes >>"$out/log/$person.txt"
+done
+for site in alpha beta gamma; do
+    folder=$out/$site
+    "$agent" enrol "$folder" --name "$site" >"$out/log/enrol-$site.txt"
+    "$consilium" site approve "$consortium" "$folder/$site.request" --yes >>"$out/log/enrol-$site.txt"
+    "$agent" enrol "$folder" --install "$consortium/bundles/$site.bundle" --yes >>"$out/log/enrol-$site.txt"
+    mkdir -p "$folder/data"
+    cp "$out/$site.csv" "$folder/data/"
+    printf 'version: 1\ndata: %s.csv\ndeclared_patients: 600\n' "$site" >"$folder/mapping.yaml"
+    cat >"$folder/policy.yaml" <<'EOF'
+version: 1
+decision: allow
+researchers: [researcher]
+privacy_required: false
+epsilon_per_study: 8
+epsilon_per_year: 16
+epsilon_total: 32
+delta: 1.0e-5
+min_patients: 50
+EOF
+done
+"$broker" -c "$consortium/broker/mosquitto.conf" >"$out/log/broker.log" 2>&1 &
+pids="$! $pids"
+"$coordinator" --dir "$consortium" >"$out/log/coordinator.log" 2>&1 &
+pids="$! $pids"
+for site in alpha beta gamma; do
+    "$agent" run "$out/$site" --vault "$vault" >"$out/log/$site.log" 2>&1 &
+    pids="$! $pids"
+done
+sleep 1
+r="--as $out/researcher"
+a="--as $out/auditor"
+o="--as $consortium/operator"
+# Below, $r, $a and $o are meant to split into option and folder.
+# shellcheck disable=SC2086
+{
+    # ---- a first model, from proposed to promoted --------------------------------------------------
+    must_fail "there is no study\|no gate has judged" "$consilium" gate explain first $r
+    "$consilium" launch "$out/first.yaml" $r >"$out/log/launch.txt"
+    "$consilium" watch first $r >"$out/log/watch-first.txt" || die "the first study did not finish"
+    says "PROMOTE" "$consilium" gate explain first $a
+    grep -q "no model of this kind is in use" "$out/log/said.txt" || die "a first model has no incumbent"
+    must_fail "a passport is for a model in use" "$consilium" model passport first --out "$out/early.json" $r
+    says "is now shadow" "$consilium" model promote first $r
+    says "1 more" "$consilium" model promote first $r --reason "calibrated"
+    says "1 more" "$consilium" model promote first $r
+    says "is now pilot" "$consilium" model promote first $a
+    says "1 more" "$consilium" model promote first $a
+    says "is now promoted" "$consilium" model promote first $o
+    says "promoted" "$consilium" model list $r
+    says "signed passport" "$consilium" model passport first --out "$out/first.passport" $r
+
+    # ---- a second one, judged against it on the same patients --------------------------------------
+    "$consilium" launch "$out/second.yaml" $r >"$out/log/launch.txt"
+    "$consilium" watch second $r >"$out/log/watch-second.txt" || die "the second study did not finish"
+    "$consilium" gate explain second $a >"$out/log/explain-second.txt" || true
+    grep -q "against the model in use" "$out/log/explain-second.txt" || die "the second has an incumbent"
+    grep -q "candidate less incumbent" "$out/log/explain-second.txt" || die "rule 3 has no difference"
+    grep -q "sex=female" "$out/log/explain-second.txt" || die "no groups were compared"
+    says '"decision":"PROMOTE"' "$consilium" gate explain second $a --json
+    for who in "$r" "$a" "$r" "$o" "$a"; do
+        "$consilium" model promote second $who >>"$out/log/promote-second.txt"
+    done
+    says "retired" "$consilium" model show first $r
+    says "signed passport" "$consilium" model passport second --out "$out/second.passport" $r
+
+    # ---- the log tells all of it, and is computed again --------------------------------------------
+    "$consilium" audit export --out "$out/audit" $a >"$out/log/export.txt"
+    says "2 gate decisions" "$consilium" audit verify "$out/audit" $a
+    says "passport verified" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" $a
+    must_fail "revoked" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a
+    says "passport verified" "$consilium" model passport --verify "$out/first.passport" $a
+    # One character of the signed text changed.
+    sed 's/"payload":"\(......................................................\)./"payload":"\1Q/' \
+        "$out/second.passport" >"$out/tampered.passport"
+    cmp -s "$out/second.passport" "$out/tampered.passport" && die "nothing was tampered with"
+    must_fail "signed\|base64\|not a passport" "$consilium" model passport --verify "$out/tampered.passport" $a
+    # A gate's record changed in the log.
+    cp -r "$out/audit" "$out/forged"
+    sed 's/"decision\\":\\"PROMOTE/"decision\\":\\"REJECT/; s/decision\(.*\)PROMOTE/decision\1REJECT/' \
+        "$out/audit/log.jsonl" >"$out/forged/log.jsonl"
+    must_fail "log entry" "$consilium" audit verify "$out/forged" $a
+
+    # ---- a rollback at night: one signature ---------------------------------------------------------
+    must_fail "an auditor" "$consilium" model rollback second $a
+    says "is now suspended" "$consilium" model rollback second $o --reason "alerts doubled"
+    says "promoted" "$consilium" model show first $r
+    says "suspended" "$consilium" model show second $r
+}
+echo "gate, stages, passport and rollback hold"
