@@ -75,9 +75,8 @@ static struct result append(const struct model_bytes *set, const struct store_by
 }
 
 struct result gate_add_incumbent(struct drive *drive, const struct running *running,
-                                 const struct model_bytes *set,
-                                 const unsigned char candidate[PLAN_HASH_BYTES],
-                                 struct model_bytes *ret_with, char **ret_record, struct why *why)
+                                 const struct model_bytes *set, struct model_bytes *ret_with,
+                                 char **ret_record, struct why *why)
 {
     unsigned char family[PLAN_HASH_BYTES];
     struct registry_model model;
@@ -85,7 +84,7 @@ struct result gate_add_incumbent(struct drive *drive, const struct running *runn
     bool found = false;
     judge_family(&running->plan, family);
     TRY(registry_promoted(drive->options.store, family, &model, &found, why));
-    if (!found || memcmp(model.hash, candidate, PLAN_HASH_BYTES) == 0)
+    if (!found)
         return DONE;
     if (!(running->plan.privacy.metrics_noise > 0.0)) {
         TRY(store_read_model(drive->options.store, model.hash, &payload, why));

@@ -17,14 +17,12 @@ struct model_bytes {
     size_t n;
 };
 
-/* If the family has another model in use: *ret_with is the set with it at the end (owned by the
+/* If the family has a model in use: *ret_with is the set with it at the end (owned by the
  * caller), *ret_record the record that names it. Both stay empty when there is none, or when
  * metrics are noised: a paired difference would then not be released. */
 struct result gate_add_incumbent(struct drive *drive, const struct running *running,
-                                 const struct model_bytes *set,
-                                 const unsigned char candidate[PLAN_HASH_BYTES],
-                                 struct model_bytes *ret_with, char **ret_record,
-                                 struct why *why) MUST_CHECK;
+                                 const struct model_bytes *set, struct model_bytes *ret_with,
+                                 char **ret_record, struct why *why) MUST_CHECK;
 
 /* A judgement with its row of the registry. Zeroed: nothing was judged. */
 struct gated {

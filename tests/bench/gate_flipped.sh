@@ -43,10 +43,12 @@ done
 pids="$! $pids"
 "$build/coordinator/consilium-coordinator" --dir "$consortium" >"$out/coordinator.log" 2>&1 &
 pids="$! $pids"
-for site in $sites; do
-    "$agent" run "$out/$site" --vault "$build/agent/consilium-vault" >"$out/$site.log" 2>&1 &
+run_site() {
+    "$agent" run "$out/$1" --vault "$build/agent/consilium-vault" >>"$out/$1.log" 2>&1 &
     pids="$! $pids"
-done
+    [ "$1" != "$flipped_site" ] || flipped_pid=$!
+}
+for site in $sites; do run_site "$site"; done
 sleep 1
 
 study() { # study NAME
@@ -67,6 +69,8 @@ for percent in "$@"; do
         NR > 1 && $f != "0" && $y != "" && 100 * rand() < percent { $y = 1 - $y }
         { print }' "$data/$flipped_site.csv" >"$out/flipped.csv"
     mv "$out/flipped.csv" "$out/$flipped_site/data/$flipped_site.csv"
+    kill "$flipped_pid" && wait "$flipped_pid" || true
+    run_site "$flipped_site"
     study "flipped-$percent"
     echo "== $percent % of the training labels of $flipped_site flipped"
     "$consilium" gate explain "flipped-$percent" --as "$out/researcher" || true

@@ -76,11 +76,13 @@ plan first 6
 plan second 8
 
 # ---- the consortium ------------------------------------------------------------------------------
+# Holdouts are drawn by keys of each run: the calibration limits must hold for all of them.
 port=$((21000 + $$ % 18000))
 consortium=$out/consortium
 "$consilium" init "$consortium" --name gatetest --host localhost --port "$port" >"$out/log/init.txt"
 cat >"$consortium/gate.json" <<'EOF'
-{"stages": {"shadow_min_days": 0, "pilot_min_days": 0}}
+{"policy": {"auc_floor": 0.7, "slope_min": 0.3, "slope_max": 3, "ece_excess_max": 0.2},
+ "stages": {"shadow_min_days": 0, "pilot_min_days": 0}}
 EOF
 for person in researcher auditor; do
     "$consilium" site request "$out/$person" --name "$person" --role "$person" >"$out/log/$person.txt"
