@@ -131,6 +131,7 @@ struct result exchange_offer(struct exchange *exchange, const struct message_hea
         struct upload *known = exchange->uploads[at];
         if (memcmp(known->offer.object, offer->object, OBJECT_ID_BYTES) == 0) {
             known->ack_due = known->active;
+            known->moved_ms = known->active ? known->moved_ms : now_ms; /* it still waits */
             return DONE;
         }
         remove_upload(exchange, at);
@@ -297,6 +298,15 @@ uint64_t exchange_wake(const struct exchange *exchange)
     return wake;
 }
 
+/* Back into the queue: what has arrived is dropped, the sender begins again when its turn comes. */
+static void yield_place(struct exchange *exchange, struct upload *upload)
+{
+    transfer_in_free(&upload->in);
+    upload->active = false;
+    upload->ack_due = false;
+    upload->order = exchange->orders++;
+}
+
 void exchange_tick(struct exchange *exchange, uint64_t now_ms)
 {
     for (size_t i = exchange->uploads_count; i-- > 0;) {
@@ -305,8 +315,11 @@ void exchange_tick(struct exchange *exchange, uint64_t now_ms)
             continue;
         upload->nudged_ms = now_ms;
         upload->ack_due = upload->active;
-        if (upload->active && now_ms >= upload->moved_ms + EXCHANGE_GIVE_UP_MS)
+        if (now_ms >= upload->moved_ms + EXCHANGE_GIVE_UP_MS)
             remove_upload(exchange, i);
+        else if (upload->active && now_ms >= upload->moved_ms + EXCHANGE_YIELD_MS &&
+                 longest_waiting(exchange))
+            yield_place(exchange, upload);
     }
     /* A user who went away; a site's model is dropped when its task closes. */
     for (size_t i = exchange->downloads_count; i-- > 0;)

@@ -12,8 +12,9 @@ enum {
     EXCHANGE_ACTIVE_MAX = 16,
     EXCHANGE_UPLOADS_MAX = 1024,
     EXCHANGE_DOWNLOADS_MAX = 1024,
-    EXCHANGE_STALL_MS = 4000,     /* silent uploads are acknowledged again ... */
-    EXCHANGE_GIVE_UP_MS = 120000, /* ... and lose their place */
+    EXCHANGE_STALL_MS = 4000,     /* silent uploads are acknowledged again, */
+    EXCHANGE_YIELD_MS = 12000,    /* give their place to those that wait, */
+    EXCHANGE_GIVE_UP_MS = 120000, /* and are forgotten */
 };
 
 /* One sealed object for any number of receivers; counted references. */
@@ -87,8 +88,8 @@ void exchange_drop(struct exchange *exchange, const char *member,
 /* The next upload to be acknowledged, with the acknowledgement, or NULL. */
 struct upload *exchange_next_ack(struct exchange *exchange, struct message_object_ack *ack);
 
-/* Starts (or restarts) sending the parcel to a member; takes an own reference. *ret_offer is to be
- * sent by the caller, who fills its sealed_key. */
+/* Starts (or restarts) sending the parcel to a member; takes an own reference. The caller sends the
+ * offer. */
 struct result exchange_send(struct exchange *exchange, struct parcel *parcel, const char *member,
                             const char *study, uint32_t task, uint64_t now_ms,
                             struct why *why) MUST_CHECK;
