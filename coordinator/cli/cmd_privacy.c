@@ -17,6 +17,9 @@ static const struct cli_entry COMMANDS[] = {
     {"calibrate", cmd_privacy_calibrate, "least noise multiplier for an epsilon and delta"},
     {"bound", cmd_privacy_bound, "epsilon refuted by one audit run with canaries"},
     {"check", cmd_privacy_check, "run a table of reference values"},
+    {"statement", cmd_privacy_statement, "what a plan promises each patient"},
+    {"ledger", cmd_privacy_ledger, "what sites have spent on a study"},
+    {"audit-run", cmd_privacy_audit_run, "attack a plan's mechanism with canaries"},
     {NULL, NULL, NULL},
 };
 

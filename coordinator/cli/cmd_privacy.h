@@ -10,6 +10,9 @@ cli_command cmd_privacy_delta;
 cli_command cmd_privacy_calibrate;
 cli_command cmd_privacy_bound;
 cli_command cmd_privacy_check;
+cli_command cmd_privacy_audit_run;
+cli_command cmd_privacy_statement;
+cli_command cmd_privacy_ledger;
 
 /* Takes "--name NUMBER" from argv. RESULT_INPUT with a sentence when it is absent and required, or
  * no finite number; an absent optional one leaves *ret alone. */

@@ -14,6 +14,9 @@ _consilium_options() {
     'privacy calibrate') echo "--events --epsilon --delta --adjacency --grid --json" ;;
     'privacy bound') echo "--canaries --guesses --right --delta --beta --json" ;;
     'privacy check') echo "--json" ;;
+    'privacy statement') echo "--patients --json" ;;
+    'privacy ledger') echo "--as --json" ;;
+    'privacy audit-run') echo "--plan --patients --rate --noise --steps --delta --clip --canaries --beta --fault --json" ;;
     'plan check') echo "--patients --json" ;;
     stats) echo "--case --json" ;;
     aggregate) echo "--rule --f --weights --param --in --out --threads --explain --list --check --json" ;;
@@ -35,7 +38,7 @@ _consilium_options() {
 _consilium_below() {
     case $1 in
     site) echo "request approve install revoke list" ;;
-    privacy) echo "epsilon delta calibrate bound check" ;;
+    privacy) echo "epsilon delta calibrate bound check statement ledger audit-run" ;;
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;
     model) echo "export list show promote suspend resume retire rollback passport" ;;
