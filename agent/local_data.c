@@ -124,6 +124,7 @@ struct result local_data_open(const char *folder, const char *site, struct vault
     TRY(fs_exists(mapping) ? site_folder(path, site, vault, why)
                            : plain_file(folder, site, vault, why));
     vault->policy.decision = DECISION_ALLOW;
+    vault->policy.researchers_count = 0;
     return DONE;
 }
 

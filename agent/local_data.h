@@ -9,7 +9,8 @@
 
 /* Fills mapping, policy, data and holdout key of a vault; see struct local_site_options. A plain
  * CSV file declares its rows rounded up to the next 50, and its holdout key follows from the site's
- * name. A policy that asks a human allows instead: there is nobody to ask. */
+ * name. Of a policy, who may launch
+ * and whether a human is asked do not count: there is nobody but the user. */
 struct result local_data_open(const char *folder, const char *site, struct vault *vault,
                               struct why *why) MUST_CHECK;
 

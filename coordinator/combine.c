@@ -232,7 +232,8 @@ static struct result configure(const struct plan *plan, const struct rows *rows,
     TRY(agg_rule_set_numbers(rule, "w", rows->n, weights, why));
     if (share > 0 && share < 1 && f > 0)
         TRY(agg_rule_set_numbers(rule, "alpha", 1, &share, why));
-    TRY(set_trim_mass(rule, weights, rows->n, f, share, why));
+    if (rule->stage[rule->stages - 1] == AGG_WEIGHTED_TRIMMED_MEAN)
+        TRY(set_trim_mass(rule, weights, rows->n, f, share, why));
     TRY(set_permutation(rule, rows, why));
     return agg_rule_check(rule, rows->n, rows->d, why);
 }
