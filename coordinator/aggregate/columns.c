@@ -32,7 +32,10 @@ struct result columns_init(struct columns *columns, const struct kernels *kernel
     columns->trimmed = kernels->trimmed(n, columns->drop);
     if (columns->trimmed)
         return DONE;
-    if (!network_build(n, columns->drop, n - columns->drop, false, &columns->network))
+    bool grouped = n > KERNEL_TRIMMED_ROWS_MAX;
+    size_t past = n - columns->drop;
+    if (!(grouped ? network_build_grouped(n, columns->drop, past, false, &columns->network)
+                  : network_build(n, columns->drop, past, false, &columns->network)))
         return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", n);
     return DONE;
 }
@@ -44,14 +47,19 @@ void columns_free(struct columns *columns)
 
 size_t columns_scratch(size_t n)
 {
-    size_t padded = n * KERNEL_SORT_COLUMNS;
+    size_t tile = n * KERNEL_SORT_COLUMNS;
     size_t column = n * (sizeof(double) + sizeof(struct keyed)) / sizeof(float);
-    return padded + column + KERNEL_SORT_COLUMNS + 16;
+    return tile + column + KERNEL_SORT_COLUMNS + KERNEL_LANES;
 }
 
 /* Copies width columns of every row into tile [n][KERNEL_SORT_COLUMNS], the rest zero. */
 static void fill_tile(size_t n, const float *const *x, size_t at, size_t width, float *tile)
 {
+    if (width == KERNEL_SORT_COLUMNS) {
+        for (size_t i = 0; i < n; i++)
+            memcpy(tile + i * KERNEL_SORT_COLUMNS, x[i] + at, KERNEL_SORT_COLUMNS * sizeof *tile);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         float *row = tile + i * KERNEL_SORT_COLUMNS;
         memcpy(row, x[i] + at, width * sizeof *row);
@@ -59,37 +67,7 @@ static void fill_tile(size_t n, const float *const *x, size_t at, size_t width, 
     }
 }
 
-static void run_network(const struct columns *c, const float *const *x, size_t count,
-                        float *scratch, float *out)
-{
-    float *tile = scratch;
-    float *mean = scratch + c->n * KERNEL_SORT_COLUMNS;
-    for (size_t at = 0; at < count; at += KERNEL_SORT_COLUMNS) {
-        size_t width = count - at < KERNEL_SORT_COLUMNS ? count - at : KERNEL_SORT_COLUMNS;
-        fill_tile(c->n, x, at, width, tile);
-        c->kernels->sort(&c->network, tile);
-        c->kernels->average(c->n, c->drop, c->n - c->drop, tile, mean);
-        memcpy(out + at, mean, width * sizeof *out);
-    }
-}
-
-static void run_unrolled(const struct columns *c, const float *const *x, size_t count,
-                         float *scratch, float *out)
-{
-    size_t whole = count / KERNEL_LANES * KERNEL_LANES;
-    c->trimmed(x, whole, out);
-    if (whole == count)
-        return;
-    const float *rows[KERNEL_TRIMMED_ROWS_MAX];
-    float *mean = scratch + c->n * KERNEL_SORT_COLUMNS;
-    fill_tile(c->n, x, whole, count - whole, scratch);
-    for (size_t i = 0; i < c->n; i++)
-        rows[i] = scratch + i * KERNEL_SORT_COLUMNS;
-    c->trimmed(rows, KERNEL_LANES, mean);
-    memcpy(out + whole, mean, (count - whole) * sizeof *out);
-}
-
-/* Column by column in double, for rules without a network. */
+/* Column by column in double, for rules without a network; row i of column k is x[i][k]. */
 static void run_plain(const struct columns *c, const float *const *x, size_t count, float *scratch,
                       float *out)
 {
@@ -105,13 +83,42 @@ static void run_plain(const struct columns *c, const float *const *x, size_t cou
     }
 }
 
+void columns_run_tile(const struct columns *c, float *tile, size_t width, float *scratch,
+                      float *out)
+{
+    float mean[KERNEL_SORT_COLUMNS];
+    if (c->network.step) {
+        c->kernels->sort(&c->network, tile);
+        c->kernels->average(c->n, c->drop, c->n - c->drop, tile, mean);
+        memcpy(out, mean, width * sizeof *out);
+        return;
+    }
+    const float *rows[AGG_ROWS_MAX];
+    for (size_t i = 0; i < c->n; i++)
+        rows[i] = tile + i * KERNEL_SORT_COLUMNS;
+    if (!c->trimmed) {
+        run_plain(c, rows, width, scratch, out);
+        return;
+    }
+    c->trimmed(rows, KERNEL_SORT_COLUMNS, mean);
+    memcpy(out, mean, width * sizeof *out);
+}
+
 void columns_run(const struct columns *c, const float *const *x, size_t count, float *scratch,
                  float *out)
 {
-    if (c->trimmed)
-        run_unrolled(c, x, count, scratch, out);
-    else if (c->network.step)
-        run_network(c, x, count, scratch, out);
-    else
+    size_t at = 0;
+    if (c->trimmed) {
+        at = count / KERNEL_LANES * KERNEL_LANES;
+        c->trimmed(x, at, out);
+    } else if (!c->network.step) {
         run_plain(c, x, count, scratch, out);
+        return;
+    }
+    float *rest = scratch + c->n * KERNEL_SORT_COLUMNS;
+    for (; at < count; at += KERNEL_SORT_COLUMNS) {
+        size_t width = count - at < KERNEL_SORT_COLUMNS ? count - at : KERNEL_SORT_COLUMNS;
+        fill_tile(c->n, x, at, width, scratch);
+        columns_run_tile(c, scratch, width, rest, out + at);
+    }
 }

@@ -21,6 +21,9 @@ enum {
 /* out[c] = mean of the values of ranks f..n-f-1 of x[0..n-1][c]; count a multiple of 16. */
 typedef void kernel_trimmed(const float *const *x, size_t count, float *out);
 
+/* Sorts the columns of tile [m][KERNEL_SORT_COLUMNS] in place. */
+typedef void kernel_group(float *tile);
+
 struct kernels {
     const char *name;
 

@@ -13,5 +13,7 @@ extern const struct kernels kernels_avx512;
 /* Their unrolled networks, compiled apart: see struct kernels. */
 kernel_trimmed *trimmed_avx2(size_t n, size_t f);
 kernel_trimmed *trimmed_avx512(size_t n, size_t f);
+/* Unrolled sort of m <= NETWORK_GROUP rows of a tile. */
+kernel_group *sorted_avx512(size_t m);
 
 #endif

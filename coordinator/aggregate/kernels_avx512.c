@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define V_GROUP_SORT sorted_avx512
+
 #include "coordinator/aggregate/kernels_body.inc"
 
 const struct kernels kernels_avx512 = {

@@ -9,7 +9,8 @@ typedef struct {
     float lane[4];
 } vec;
 
-enum { V_LANES = 4, MIX_VECTORS = 4, PAIR_ROWS = 4 };
+#define PAIR_ROWS 4
+enum { V_LANES = 4, MIX_VECTORS = 4 };
 
 #define EACH_LANE(expression)                                                                      \
     vec out_;                                                                                      \
@@ -52,6 +53,11 @@ static inline vec v_spread(float a)
     EACH_LANE(a);
 }
 
+#define V_HALVES(a, low, high)                                                                     \
+    do {                                                                                           \
+        memcpy(&(low), (a), sizeof(low));                                                          \
+        memcpy(&(high), (a) + 2, sizeof(high));                                                    \
+    } while (0)
 #define V_LOAD v_load
 #define V_STORE v_store
 #define V_SUBTRACT v_subtract
@@ -60,6 +66,9 @@ static inline vec v_spread(float a)
 #define V_FMA v_fma
 #define V_SPREAD v_spread
 #define V_ZERO v_spread(0.0f)
+
+/* No unrolled sorts of groups: the table does it all. */
+#define V_GROUP_SORT(m) ((void)(m), (kernel_group *)NULL)
 
 #include "coordinator/aggregate/kernels_body.inc"
 

@@ -27,14 +27,20 @@ struct network {
     size_t first;
     size_t past;
     size_t count;
+    size_t grouped; /* the first steps, which sort each group of NETWORK_GROUP wires; or 0 */
     struct comparator *step;
 };
 
-enum { NETWORK_WIRES_MAX = 4096 };
+enum { NETWORK_WIRES_MAX = 4096, NETWORK_GROUP = 32 };
 
 /* Builds the network; 0 <= first < past <= n <= NETWORK_WIRES_MAX. With sorted false comparators
  * between wires of the same fate are left out too. False when memory is short. network_free. */
 bool network_build(size_t n, size_t first, size_t past, bool sorted, struct network *network);
+
+/* The same from Batcher's merge sort: whole groups of NETWORK_GROUP neighbouring wires are sorted
+ * first (step[0..grouped-1], which other code may do in registers instead), then merged. */
+bool network_build_grouped(size_t n, size_t first, size_t past, bool sorted,
+                           struct network *network);
 void network_free(struct network *network);
 
 #endif

@@ -10,9 +10,8 @@
 #include <string.h>
 
 enum {
-    MIX_COLUMNS = 128, /* columns mixed together, so that all rows stay in the nearest cache */
-    STAGED_ROWS = 48,  /* from here on rows are copied tile by tile: too many streams to prefetch */
-    GUARD_FLOATS = 256, /* rows are read to a multiple of 64 columns */
+    TILE_COLUMNS = KERNEL_SORT_COLUMNS, /* columns that are mixed and ruled on together */
+    STAGED_ROWS = 40, /* from here on rows are copied tile by tile: too many streams to prefetch */
 };
 
 struct apply_pass {
@@ -31,11 +30,10 @@ struct apply_pass {
 };
 
 struct apply_tile {
-    float *staged;  /* [inputs][KERNEL_TILE] */
-    float *mixed;   /* [padded rows][MIX_COLUMNS] */
+    float *staged;  /* [KERNEL_TILE / TILE_COLUMNS][inputs][TILE_COLUMNS] */
+    float *mixed;   /* [padded rows][TILE_COLUMNS] */
     float *scratch; /* columns_scratch */
     const float **x;
-    const float **row;
 };
 
 static size_t padded_rows(size_t rows)
@@ -47,15 +45,14 @@ static bool new_tile(const struct apply_pass *pass, struct apply_tile *tile)
 {
     size_t inputs = pass->decision->inputs;
     size_t rows = padded_rows(pass->decision->rows);
-    size_t staged = inputs * KERNEL_TILE + GUARD_FLOATS;
-    size_t mixed = rows * MIX_COLUMNS;
+    size_t staged = inputs * KERNEL_TILE;
+    size_t mixed = rows * TILE_COLUMNS;
     size_t floats = staged + mixed + columns_scratch(pass->decision->rows);
     void *memory = NULL;
-    tile->x = calloc(inputs + rows, sizeof *tile->x);
+    tile->x = calloc(inputs, sizeof *tile->x);
     if (!tile->x || posix_memalign(&memory, 64, floats * sizeof(float)) != 0)
         return false;
     memset(memory, 0, floats * sizeof(float));
-    tile->row = tile->x + inputs;
     tile->staged = memory;
     tile->mixed = tile->staged + staged;
     tile->scratch = tile->mixed + mixed;
@@ -68,17 +65,24 @@ static void free_tile(struct apply_tile *tile)
     free(tile->x);
 }
 
-/* Copies columns at.. of the inputs into the staged tile, zero up to a multiple of MIX_COLUMNS, and
- * points x at it. */
+/* Copies columns at.. of every input, row by row, into tiles of TILE_COLUMNS columns; zeros fill up
+ * the last one. */
 static void stage(const struct apply_pass *pass, const struct reader *reader, size_t at,
                   size_t count, struct apply_tile *tile)
 {
-    size_t padded = (count + MIX_COLUMNS - 1) / MIX_COLUMNS * MIX_COLUMNS;
-    for (size_t i = 0; i < pass->decision->inputs; i++) {
-        float *to = tile->staged + i * KERNEL_TILE;
-        memcpy(to, reader->at[i] + at, count * sizeof *to);
-        memset(to + count, 0, (padded - count) * sizeof *to);
-        tile->x[i] = to;
+    size_t inputs = pass->decision->inputs;
+    for (size_t i = 0; i < inputs; i++) {
+        const float *from = reader->at[i] + at;
+        float *to = tile->staged + i * TILE_COLUMNS;
+        size_t c = 0;
+        for (; c + TILE_COLUMNS <= count; c += TILE_COLUMNS) {
+            memcpy(to, from + c, TILE_COLUMNS * sizeof *to);
+            to += inputs * TILE_COLUMNS;
+        }
+        if (c == count)
+            continue;
+        memcpy(to, from + c, (count - c) * sizeof *to);
+        memset(to + count - c, 0, (TILE_COLUMNS - (count - c)) * sizeof *to);
     }
 }
 
@@ -90,42 +94,47 @@ static void apply_linear(const struct apply_pass *pass, const struct reader *rea
     pass->means->kernels->combine(pass->used, pass->coef, tile->x, count, out);
 }
 
-/* Mixes MIX_COLUMNS columns at a time and hands them to the column rule or to the output. */
+/* Mixes one tile of columns and hands it to the column rule or to the output. */
 static void apply_mixed(const struct apply_pass *pass, const struct reader *reader, size_t at,
                         size_t count, struct apply_tile *tile, float *out)
 {
-    const struct kernels *kernels = pass->means->kernels;
     size_t inputs = pass->decision->inputs;
     size_t rows = pass->decision->rows;
-    bool whole = count % MIX_COLUMNS == 0 && inputs < STAGED_ROWS;
-    if (!whole)
+    bool staged = count % TILE_COLUMNS != 0 || inputs >= STAGED_ROWS;
+    if (staged)
         stage(pass, reader, at, count, tile);
-    for (size_t i = 0; i < rows; i++)
-        tile->row[i] = tile->mixed + i * MIX_COLUMNS;
-    for (size_t c = 0; c < count; c += MIX_COLUMNS) {
-        size_t width = count - c < MIX_COLUMNS ? count - c : MIX_COLUMNS;
+    for (size_t c = 0; c < count; c += TILE_COLUMNS) {
+        size_t width = count - c < TILE_COLUMNS ? count - c : TILE_COLUMNS;
         for (size_t i = 0; i < inputs; i++)
-            tile->x[i] = whole ? reader->at[i] + at + c : tile->staged + i * KERNEL_TILE + c;
-        kernels->mix(padded_rows(rows), inputs, pass->mix, tile->x, MIX_COLUMNS, MIX_COLUMNS,
-                     tile->mixed);
+            tile->x[i] =
+                staged ? tile->staged + c * inputs + i * TILE_COLUMNS : reader->at[i] + at + c;
+        pass->means->kernels->mix(padded_rows(rows), inputs, pass->mix, tile->x, TILE_COLUMNS,
+                                  TILE_COLUMNS, tile->mixed);
         if (pass->decision->shape == AGG_SHAPE_COLUMNS) {
-            columns_run(&pass->columns, tile->row, width, tile->scratch, out + c);
+            columns_run_tile(&pass->columns, tile->mixed, width, tile->scratch, out + c);
             continue;
         }
         for (size_t i = 0; i < rows; i++)
-            memcpy(out + i * pass->source->d + c, tile->row[i], width * sizeof *out);
+            memcpy(out + i * pass->source->d + c, tile->mixed + i * TILE_COLUMNS,
+                   width * sizeof *out);
     }
 }
 
 static void apply_columns(const struct apply_pass *pass, const struct reader *reader, size_t at,
                           size_t count, struct apply_tile *tile, float *out)
 {
-    if (pass->decision->inputs >= STAGED_ROWS)
-        stage(pass, reader, at, count, tile);
-    else
-        for (size_t i = 0; i < pass->decision->inputs; i++)
+    size_t inputs = pass->decision->inputs;
+    if (inputs < STAGED_ROWS) {
+        for (size_t i = 0; i < inputs; i++)
             tile->x[i] = reader->at[i] + at;
-    columns_run(&pass->columns, tile->x, count, tile->scratch, out);
+        columns_run(&pass->columns, tile->x, count, tile->scratch, out);
+        return;
+    }
+    stage(pass, reader, at, count, tile);
+    for (size_t c = 0; c < count; c += TILE_COLUMNS)
+        columns_run_tile(&pass->columns, tile->staged + c * inputs,
+                         count - c < TILE_COLUMNS ? count - c : TILE_COLUMNS, tile->scratch,
+                         out + c);
 }
 
 static size_t run_blocks(const struct apply_pass *pass, struct reader *reader,

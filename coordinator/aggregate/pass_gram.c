@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REFERENCE_ROWS = 5 };
+enum {
+    REFERENCE_ROWS = 5,
+    STRIDE = KERNEL_TILE + 16, /* rows a power of two apart would share cache sets */
+};
 
 struct gram_pass {
     const struct agg_means *means;
@@ -23,9 +26,9 @@ struct gram_pass {
     size_t *bad;              /* row that does not decode; SIZE_MAX none, SIZE_MAX - 1 no memory */
 };
 
-/* One worker's tile: all points over KERNEL_TILE columns, zeros beyond the last column and row. */
+/* One worker's tile: all points over KERNEL_TILE columns, zeros beyond the last column. */
 struct gram_tile {
-    float *value;     /* [padded points][KERNEL_TILE] */
+    float *value;     /* [points][STRIDE] */
     float *reference; /* [KERNEL_TILE] */
     float *scratch;
     float *row; /* [KERNEL_TILE], one row padded */
@@ -33,15 +36,14 @@ struct gram_tile {
 
 static bool new_tile(struct gram_tile *tile, size_t count)
 {
-    size_t padded = (count + KERNEL_ROWS - 1) / KERNEL_ROWS * KERNEL_ROWS;
     size_t scratch = columns_scratch(REFERENCE_ROWS);
     void *memory = NULL;
-    size_t floats = (padded + 2) * KERNEL_TILE + scratch;
+    size_t floats = count * STRIDE + 2 * KERNEL_TILE + scratch;
     if (posix_memalign(&memory, 64, floats * sizeof(float)) != 0)
         return false;
     memset(memory, 0, floats * sizeof(float));
     tile->value = memory;
-    tile->reference = tile->value + padded * KERNEL_TILE;
+    tile->reference = tile->value + count * STRIDE;
     tile->row = tile->reference + KERNEL_TILE;
     tile->scratch = tile->row + KERNEL_TILE;
     return true;
@@ -71,7 +73,7 @@ static void add_tile(const struct gram_pass *pass, const struct reader *reader, 
     }
     for (size_t i = 0; i < points; i++) {
         const float *x = reader->at[i] + at;
-        float *to = tile->value + i * KERNEL_TILE;
+        float *to = tile->value + i * STRIDE;
         if (padded != count) {
             memcpy(tile->row, x, count * sizeof(float));
             memset(tile->row + count, 0, (padded - count) * sizeof(float));
@@ -83,9 +85,9 @@ static void add_tile(const struct gram_pass *pass, const struct reader *reader, 
             kernels->centre(padded, x, tile->reference, to);
     }
     if (pass->wide)
-        kernels->products_wide(points, KERNEL_TILE, padded, tile->value, packed);
+        kernels->products_wide(points, STRIDE, padded, tile->value, packed);
     else
-        kernels->products(points, KERNEL_TILE, padded, tile->value, packed);
+        kernels->products(points, STRIDE, padded, tile->value, packed);
 }
 
 static size_t run_blocks(const struct gram_pass *pass, struct reader *reader,

@@ -18,3 +18,8 @@ kernel_trimmed *trimmed_avx512(size_t n, size_t f)
 {
     return n <= TRIMMED_ROWS && f >= 1 && 2 * f < n ? TRIMMED[n][f] : NULL;
 }
+
+kernel_group *sorted_avx512(size_t m)
+{
+    return m <= NETWORK_GROUP ? SORTED[m] : NULL;
+}

@@ -8,7 +8,8 @@
 
 typedef __m256 vec;
 
-enum { V_LANES = 8, MIX_VECTORS = 2, PAIR_ROWS = 2 };
+#define PAIR_ROWS 2
+enum { V_LANES = 8, MIX_VECTORS = 2 };
 
 #define V_LOAD(x) _mm256_loadu_ps(x)
 #define V_STORE(x, a) _mm256_storeu_ps(x, a)
@@ -19,6 +20,11 @@ enum { V_LANES = 8, MIX_VECTORS = 2, PAIR_ROWS = 2 };
 #define V_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define V_DIVIDE(a, by) _mm256_div_ps(a, _mm256_set1_ps(by))
 #define V_SPREAD(a) _mm256_set1_ps(a)
+#define V_HALVES(a, low, high)                                                                     \
+    do {                                                                                           \
+        low = (half)(a)[0];                                                                        \
+        high = (half)(a)[1];                                                                       \
+    } while (0)
 #define V_ZERO _mm256_setzero_ps()
 
 #endif

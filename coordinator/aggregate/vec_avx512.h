@@ -8,7 +8,8 @@
 
 typedef __m512 vec;
 
-enum { V_LANES = 16, MIX_VECTORS = 4, PAIR_ROWS = 4 };
+#define PAIR_ROWS 4
+enum { V_LANES = 16, MIX_VECTORS = 4 };
 
 #define V_LOAD(x) _mm512_loadu_ps(x)
 #define V_STORE(x, a) _mm512_storeu_ps(x, a)
@@ -19,6 +20,11 @@ enum { V_LANES = 16, MIX_VECTORS = 4, PAIR_ROWS = 4 };
 #define V_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define V_DIVIDE(a, by) _mm512_div_ps(a, _mm512_set1_ps(by))
 #define V_SPREAD(a) _mm512_set1_ps(a)
+#define V_HALVES(a, low, high)                                                                     \
+    do {                                                                                           \
+        low = (half)_mm512_castps512_ps256((a)[0]);                                                \
+        high = (half)_mm512_extractf32x8_ps((a)[0], 1);                                            \
+    } while (0)
 #define V_ZERO _mm512_setzero_ps()
 
 #endif
