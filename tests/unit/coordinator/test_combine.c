@@ -28,7 +28,7 @@ static const char PLAN[] = "version: 1\n"
                            "  - {name: y, type: number, range: [0, 1]}\n"
                            "model: {kind: logistic}\n"
                            "training: {rounds: 3, learning_rate: 0.1, server_learning_rate: 0.5, "
-                           "server_momentum: 0.5, average_from: 0}\n"
+                           "server_momentum: 0.5, average_from: 0.3}\n"
                            "privacy: {mode: none}\n"
                            "compression: none\n"
                            "aggregation: {rule: weighted-mean, quorum: 2, max_share: 0.9}\n";
@@ -87,10 +87,13 @@ static void rounds_by_hand(void **state)
     assert_true(ok(combine_round(&plan, &server, u, 2, &outcome, &why)));
     /* velocity (1.125, 1.5, 3) */
     assert_true(server.parameters[0] == .9375f && server.parameters[2] == 2.5f);
-    /* averaged over both rounds */
+    combine_outcome_free(&outcome);
+    assert_true(ok(combine_round(&plan, &server, u, 2, &outcome, &why)));
+    /* velocity (1.3125, ...); averaged over rounds 2 and 3 */
     float candidate[D];
     server_candidate(&server, candidate);
-    assert_true(server.averaged == 2 && candidate[0] == .65625f);
+    assert_true(server.averaged == 2 && server.parameters[0] == 1.59375f &&
+                candidate[0] == 1.265625f);
     combine_outcome_free(&outcome);
 
     unsigned char *bytes = NULL;
