@@ -206,7 +206,7 @@ static struct result write_vault(struct drive *drive, struct why *why)
 {
     struct result r = ipc_writer_flush(&drive->writer, drive->options->vault_fd, why);
     if (!ok(r) && r.code != RESULT_AGAIN) {
-        log_warning("%s", why->text);
+        log_debug("%s", why->text); /* its parent tells that the vault ended, and how */
         drive->vault_gone = true;
     }
     return DONE;

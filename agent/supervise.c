@@ -92,8 +92,6 @@ static void run_network(const struct supervise_options *options, int fd, pid_t p
     if (getppid() != parent)
         _exit(CLI_SYSTEM);
     struct result r = network_run(options->folder, fd, options->landlock, &why);
-    if (!ok(r))
-        log_error("%s", why.text);
     _exit(ok(r) ? CLI_OK : cli_fail(r, &why));
 }
 

@@ -142,7 +142,5 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* from a terminal: the agent tells when to stop */
     struct result r = run(argv[1], data, landlock, &why);
-    if (!ok(r))
-        log_error("%s", why.text);
     return ok(r) ? CLI_OK : cli_fail(r, &why);
 }

@@ -47,6 +47,9 @@ check "the site refuses" "$agent" refuse "$dir/sites/oslo" veto
 check "the watch ends with a failure" followed veto 1
 check "the refusal reaches the researcher" told veto 'oslo study-refused: .*steward refused'
 check "the study pauses for want of a quorum, and says so" told veto '1 of 2 sites allow .* quorum is 2'
+check "the steward changes their mind" "$agent" approve "$dir/sites/oslo" veto
+check "the study is resumed" by ada resume veto
+check "and runs to its end" finish veto 30
 
 # ---- a site's policy ------------------------------------------------------------------------------
 plan modest "rome, bonn, kiel" 4 "aggregation.quorum: 1"
@@ -61,6 +64,11 @@ check "a study without privacy is launched" by ada launch "$dir/naked.yaml"
 follow naked
 check "it does not reach its quorum" followed naked 1
 check "the site that requires privacy says so" told naked 'bonn study-refused: .*privacy'
+policy bonn
+end_process TERM bonn
+start_site bonn
+check "after the site has changed its policy the study is resumed" by ada resume naked
+check "and runs to its end with it" finish naked 30
 
 # ---- bad input ------------------------------------------------------------------------------------
 sed 's/^  learning_rate:/  learning_rat:/' "$dir/council.yaml" >"$dir/typo.yaml"

@@ -50,3 +50,5 @@ check "the model learnt" holds "$dir/storm/report.json" "r['pooled']['auroc'] > 
 "$agent" budget "$dir/sites/rome" --json >"$dir/budget.json"
 check "the ledger charged the study once, within its price" holds "$dir/budget.json" \
     "len(r['studies']) == 1 and r['studies'][0]['epsilon'] <= 2.0001 and r['studies'][0]['trained'] <= 60"
+check "the operator takes the log home" by consortium/operator audit export --out "$dir/audit"
+check "every round computes again to the same bits" by consortium/operator audit verify "$dir/audit"
