@@ -3,7 +3,10 @@
  */
 #include "coordinator/command_inner.h"
 
+#include "coordinator/tree_head.h"
+
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,4 +96,28 @@ struct result verb_object(struct user_command *c, struct why *why)
     free(offer.bytes);
     free(payload.bytes);
     return r;
+}
+
+static bool add_leaf(void *context, const struct store_entry *entry)
+{
+    struct merkle_hash leaf = merkle_leaf(entry->entry, entry->n);
+    merkle_frontier_add(context, &leaf);
+    return true;
+}
+
+/* The Merkle tree's head of this moment, signed: whoever keeps it can hold the log to it. */
+struct result verb_head(struct user_command *c, struct why *why)
+{
+    const struct drive_options *o = &c->drive->options;
+    struct merkle_frontier frontier = {0};
+    struct tree_head head = {.ms = c->now_ms};
+    char *envelope = NULL;
+    TRY(store_each_entry(o->store, NULL, 0, add_leaf, &frontier, why));
+    snprintf(head.origin, sizeof head.origin, "%s", o->consortium);
+    head.size = frontier.size;
+    head.root = merkle_frontier_root(&frontier);
+    TRY(tree_head_seal(&head, o->name, o->sign_secret, &envelope, why));
+    c->text = (unsigned char *)envelope;
+    c->text_n = strlen(envelope);
+    return DONE;
 }

@@ -33,11 +33,16 @@ struct result command_since(const struct user_command *c, uint64_t *ret_since,
 struct result verb_log(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_envelope(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_object(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_head(struct user_command *c, struct why *why) MUST_CHECK;
 
 /* command_model.c: the gate's decision and the registry of models. */
 struct result verb_gate(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_models(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_stage(struct user_command *c, struct why *why) MUST_CHECK;
+
+/* command_incident.c */
+struct result verb_incidents(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_incident(struct user_command *c, struct why *why) MUST_CHECK;
 
 /* command_passport.c */
 struct result verb_passport(struct user_command *c, struct why *why) MUST_CHECK;

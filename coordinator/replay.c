@@ -2,6 +2,7 @@
 /* The exported log: chain, signatures, the head; and each entry handed to its study's replay. */
 #include "coordinator/replay_inner.h"
 
+#include "coordinator/tree_head.h"
 #include "proto/base/cleanup.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_FILE_MAX = 4096 };
+enum { HEAD_FILE_MAX = 4096, REPLAY_HEADS_MAX = 2 };
 
 /* What is under way. */
 struct replay {
@@ -18,6 +19,9 @@ struct replay {
     struct replay_outcome *outcome;
     struct chain_head signed_head;
     bool since_seen;
+    struct merkle_frontier tree;
+    struct tree_head heads[REPLAY_HEADS_MAX];
+    size_t heads_count;
     size_t studies_count;
     struct replay_study *studies[REPLAY_STUDIES_MAX];
 };
@@ -50,6 +54,46 @@ static struct result read_head(struct replay *replay, struct why *why)
                       "head.json names another coordinator's key than the one known here");
     if (!chain_signed_by(&replay->signed_head, signature, key))
         return failed(why, RESULT_REFUSED, "the signature of head.json is wrong");
+    return DONE;
+}
+
+static struct result read_tree_head(struct replay *replay, const char *path, struct why *why)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+    size_t n = 0;
+    TRY(fs_read(path, TREE_HEAD_BYTES_MAX, &text, &n, why));
+    struct result r = tree_head_open(text, n, replay->outcome->public_key,
+                                     &replay->heads[replay->heads_count], why);
+    replay->heads_count += ok(r);
+    return ok(r) ? r : failed_in(why, r, "%s", path);
+}
+
+/* The folder's own tree head, and the one that the auditor kept. */
+static struct result read_tree_heads(struct replay *replay, struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    TRY(fs_join(path, replay->options->folder, "tree.head", why));
+    if (fs_exists(path))
+        TRY(read_tree_head(replay, path, why));
+    return replay->options->tree_head ? read_tree_head(replay, replay->options->tree_head, why)
+                                      : DONE;
+}
+
+/* Whether the tree so far is the one of a head of its size. */
+static struct result check_tree(struct replay *replay, struct why *why)
+{
+    for (size_t i = 0; i < replay->heads_count; i++) {
+        const struct tree_head *head = &replay->heads[i];
+        if (head->size != replay->tree.size)
+            continue;
+        struct merkle_hash root = merkle_frontier_root(&replay->tree);
+        if (memcmp(&root, &head->root, sizeof root) != 0)
+            return failed(why, RESULT_REFUSED,
+                          "the log is not the one of the tree head signed at %llu entries: it was "
+                          "rewritten",
+                          (unsigned long long)head->size);
+        replay->outcome->tree_heads++;
+    }
     return DONE;
 }
 
@@ -118,6 +162,9 @@ static struct result take_line(struct replay *replay, const json_t *line, struct
         return failed(why, RESULT_REFUSED, "the entry or one before it was changed");
     if (!chain_signed_by(head, signature, replay->outcome->public_key))
         return failed(why, RESULT_REFUSED, "the entry's signature is wrong");
+    struct merkle_hash leaf = merkle_leaf(text, n);
+    merkle_frontier_add(&replay->tree, &leaf);
+    TRY(check_tree(replay, why));
     if (head->count == replay->options->since.count)
         replay->since_seen = memcmp(head->hash, replay->options->since.hash, CHAIN_HASH_BYTES) == 0;
     return replay->options->log_only ? DONE : replay_one(replay, text, n, why);
@@ -147,6 +194,8 @@ static struct result verify(struct replay *replay, struct why *why)
     char path[FS_PATH_BYTES];
     const struct chain_head *head = &replay->outcome->head;
     TRY(read_head(replay, why));
+    TRY(read_tree_heads(replay, why));
+    TRY(check_tree(replay, why)); /* of the empty log */
     TRY(fs_join(path, replay->options->folder, "log.jsonl", why));
     CLEANUP(close_file) FILE *file = fopen(path, "re");
     if (!file)
@@ -158,6 +207,9 @@ static struct result verify(struct replay *replay, struct why *why)
                       "the log ends at entry %llu, the signed head says %llu: it was cut off",
                       (unsigned long long)head->count,
                       (unsigned long long)replay->signed_head.count);
+    if (replay->outcome->tree_heads != replay->heads_count)
+        return failed(why, RESULT_REFUSED,
+                      "a signed tree head tells of more entries than the log has: it was cut off");
     if (replay->options->since.count > 0 && !replay->since_seen)
         return failed(why, RESULT_REFUSED,
                       "the log does not contain the head that was kept at entry %llu: it was "

@@ -2,8 +2,9 @@
 /* Verification of an exported audit log, offline: the chain and its signatures, every site's signed
  * objects, and every round and evaluation computed again from them.
  *
- * The folder (docs/audit.md): head.json, log.jsonl, and per study studies/NAME/plan.yaml,
- * launch.envelope, objects/TASK-SITE (length of the offer, offer, payload). */
+ * The folder (docs/audit.md): head.json, tree.head (may be missing), log.jsonl, and per study
+ * studies/NAME/plan.yaml, launch.envelope, objects/TASK-SITE (length of the offer, offer, payload).
+ */
 #ifndef CONSILIUM_COORDINATOR_REPLAY_H
 #define CONSILIUM_COORDINATOR_REPLAY_H
 
@@ -20,6 +21,7 @@ struct replay_outcome {
     struct chain_head head;
     unsigned char public_key[CHAIN_PUBLIC_BYTES]; /* that signed it */
     uint64_t studies, rounds, evaluations, objects, gates;
+    uint64_t tree_heads; /* checked: the folder's own, and the one kept */
 };
 
 /* Verifies the folder. key is the coordinator's public key as the auditor knows it; NULL takes the
@@ -32,6 +34,7 @@ struct replay_options {
     const unsigned char *key;
     struct chain_head since;
     bool log_only;
+    const char *tree_head; /* file of a signed tree head kept from before, or NULL */
 };
 struct result replay_verify(const struct replay_options *options, struct replay_outcome *outcome,
                             struct why *why) MUST_CHECK;

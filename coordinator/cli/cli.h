@@ -20,6 +20,7 @@ cli_command cmd_report;
 cli_command cmd_audit;
 cli_command cmd_model;
 cli_command cmd_gate;
+cli_command cmd_incident;
 cli_command cmd_stop;
 cli_command cmd_resume;
 cli_command cmd_version;

@@ -16,13 +16,15 @@ static const char EXPORT_USAGE[] =
     "usage: consilium audit export --out FOLDER [--as FOLDER] [--json]\n\n"
     "Fetches the audit log, launches and the sites' signed objects. For auditors and operators.\n";
 static const char VERIFY_USAGE[] =
-    "usage: consilium audit verify FOLDER [--as FOLDER] [--since COUNT:HASH] [--log-only] "
-    "[--json]\n\n"
+    "usage: consilium audit verify FOLDER [--as FOLDER] [--since COUNT:HASH] [--head FILE]\n"
+    "                              [--log-only] [--json]\n\n"
     "Verifies an exported folder offline: chain, signatures, objects; computes every round and\n"
     "evaluation again and compares bit for bit.\n"
     "  --as FOLDER          identity whose coordinator key counts (default: $CONSILIUM_IDENTITY;\n"
     "                       without one the folder is only checked against itself)\n"
     "  --since COUNT:HASH   a head kept from before, which the log must contain\n"
+    "  --head FILE          a tree head kept from before (tree.head of an earlier export), whose\n"
+    "                       entries the log must still contain\n"
     "  --log-only           chain and signatures only\n";
 
 /* The export under way. */
@@ -160,6 +162,11 @@ static struct result export_all(const char *folder, struct export *e, struct why
     if (!log)
         return failed(why, RESULT_SYSTEM, "cannot write %s", path);
     e->log = log;
+    /* Before the log: the head must not be ahead of what is fetched. */
+    json_t *nothing = json_object();
+    struct result head = write_reply(e, "tree.head", "head", nothing, why);
+    json_decref(nothing);
+    TRY(head);
     TRY(export_log(e, why));
     if (fflush(log) != 0)
         return failed(why, RESULT_SYSTEM, "cannot write %s", path);
@@ -210,11 +217,11 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     if (json) {
         printf("{\"verified\":true,\"key_known\":%s,\"entries\":%llu,\"head\":\"%s\","
                "\"studies\":%llu,\"objects\":%llu,\"rounds\":%llu,\"evaluations\":%llu,"
-               "\"gates\":%llu}\n",
+               "\"gates\":%llu,\"tree_heads\":%llu}\n",
                pinned ? "true" : "false", (unsigned long long)o->head.count, hash,
                (unsigned long long)o->studies, (unsigned long long)o->objects,
                (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
-               (unsigned long long)o->gates);
+               (unsigned long long)o->gates, (unsigned long long)o->tree_heads);
         return;
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
@@ -225,6 +232,7 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
         (unsigned long long)o->studies, (unsigned long long)o->objects,
         (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
         (unsigned long long)o->gates);
+    printf("%llu signed tree heads hold\n", (unsigned long long)o->tree_heads);
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }
@@ -239,6 +247,7 @@ static int cmd_verify(int argc, char **argv)
     struct replay_options options = {.log_only = cli_take_flag(&argc, argv, "--log-only")};
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *since = cli_take_option(&argc, argv, "--since");
+    options.tree_head = cli_take_option(&argc, argv, "--head");
     if (!folder)
         folder = getenv("CONSILIUM_IDENTITY");
     if (argc != 2)

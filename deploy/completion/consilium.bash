@@ -31,7 +31,9 @@ _consilium_options() {
     'model promote' | 'model suspend' | 'model resume' | 'model retire' | 'model rollback')
         echo "--reason --as --json" ;;
     'model passport') echo "--out --verify --audit --as --json" ;;
-    'audit verify') echo "--as --since --log-only --json" ;;
+    'incident open') echo "--severity --text --as --json" ;;
+    incident*) echo "--as --json" ;;
+    'audit verify') echo "--as --since --head --log-only --json" ;;
     esac
 }
 
@@ -43,6 +45,7 @@ _consilium_below() {
     codec) echo "encode decode stats" ;;
     model) echo "export list show promote suspend resume retire rollback passport" ;;
     gate) echo "explain" ;;
+    incident) echo "open list acknowledge contain report close" ;;
     audit) echo "export verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool
         group-sequential eprocess subgroup suppression matrix hist-auc conformal cindex aacp gate
@@ -56,7 +59,7 @@ _consilium() {
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec simulate launch watch
-            status report gate model audit stop resume version --help" -- "$word"))
+            status report gate incident model audit stop resume version --help" -- "$word"))
         return
     fi
     case $before in

@@ -140,6 +140,8 @@ o="--as $consortium/operator"
     says "promoted" "$consilium" model list $r
     says "signed passport" "$consilium" model passport first --out "$out/first.passport" $r
 
+    "$consilium" audit export --out "$out/before" $a >"$out/log/export.txt"
+
     # ---- a second one, judged against it on the same patients --------------------------------------
     "$consilium" launch "$out/second.yaml" $r >"$out/log/launch.txt"
     "$consilium" watch second $r >"$out/log/watch-second.txt" || die "the second study did not finish"
@@ -157,6 +159,8 @@ o="--as $consortium/operator"
     # ---- the log tells all of it, and is computed again --------------------------------------------
     "$consilium" audit export --out "$out/audit" $a >"$out/log/export.txt"
     says "2 gate decisions" "$consilium" audit verify "$out/audit" $a
+    says "2 signed tree heads hold" "$consilium" audit verify "$out/audit" $a --head "$out/before/tree.head"
+    must_fail "more entries than the log has" "$consilium" audit verify "$out/before" $a --head "$out/audit/tree.head"
     says "passport verified" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" $a
     must_fail "revoked" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a
     says "passport verified" "$consilium" model passport --verify "$out/first.passport" $a
@@ -170,6 +174,15 @@ o="--as $consortium/operator"
     sed 's/"decision\\":\\"PROMOTE/"decision\\":\\"REJECT/; s/decision\(.*\)PROMOTE/decision\1REJECT/' \
         "$out/audit/log.jsonl" >"$out/forged/log.jsonl"
     must_fail "log entry" "$consilium" audit verify "$out/forged" $a
+
+    # ---- an incident, in its order ------------------------------------------------------------------
+    says "acknowledge  due" "$consilium" incident open second --severity serious --text "alerts doubled" $r
+    number=$(cut -d ' ' -f 1 "$out/log/said.txt" | head -n 1)
+    must_fail "comes before" "$consilium" incident close "$number" $r
+    for step in acknowledge contain report close; do
+        says "$step *done" "$consilium" incident "$step" "$number" $r
+    done
+    says "$number" "$consilium" incident list $a
 
     # ---- a rollback at night: one signature ---------------------------------------------------------
     must_fail "an auditor" "$consilium" model rollback second $a
