@@ -240,18 +240,18 @@ static struct result turn(struct drive *drive, struct why *why)
     return write_vault(drive, why);
 }
 
-static struct result run(struct drive *drive, const volatile bool *stop, struct why *why)
+static struct result run(struct drive *drive, const volatile sig_atomic_t *stop, struct why *why)
 {
     TRY(ipc_writer_push(&drive->writer, IPC_HELLO, 0, NULL, 0, why));
-    while (!*stop && !drive->vault_gone)
+    while (*stop == DRIVE_GO_ON && !drive->vault_gone)
         TRY(turn(drive, why));
-    if (drive->vault_gone)
+    if (drive->vault_gone || *stop == DRIVE_LEAVE)
         return DONE;
     TRY(ipc_writer_push(&drive->writer, IPC_STOP, 0, NULL, 0, why));
     return write_vault(drive, why);
 }
 
-struct result drive_run(const struct drive_options *options, const volatile bool *stop,
+struct result drive_run(const struct drive_options *options, const volatile sig_atomic_t *stop,
                         struct why *why)
 {
     CLEANUP(free_pointer) struct drive *drive = calloc(1, sizeof *drive);

@@ -7,6 +7,8 @@
 #include "agent/session.h"
 #include "proto/link.h"
 
+#include <signal.h>
+
 struct drive_options {
     struct session_options session;
     const char *consortium; /* borrowed */
@@ -15,9 +17,16 @@ struct drive_options {
     struct link *link;      /* borrowed */
 };
 
-/* Runs until the vault is gone, or *stop becomes true (a signal handler's): then the vault is told
- * to stop. RESULT_SYSTEM when something of the machine failed. */
-struct result drive_run(const struct drive_options *options, const volatile bool *stop,
+/* How a loop is asked to end, by a signal handler. */
+enum drive_stop {
+    DRIVE_GO_ON = 0,
+    DRIVE_LEAVE, /* end; the vault finishes the task it is at */
+    DRIVE_STOP,  /* end, and the vault at once */
+};
+
+/* Runs until the vault is gone or *stop says so. RESULT_SYSTEM when something of the machine
+ * failed. */
+struct result drive_run(const struct drive_options *options, const volatile sig_atomic_t *stop,
                         struct why *why) MUST_CHECK;
 
 #endif

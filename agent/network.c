@@ -13,12 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static volatile bool stop_asked;
+static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number)
 {
-    (void)number;
-    stop_asked = true;
+    stop_asked = number == SIGHUP ? DRIVE_LEAVE : DRIVE_STOP;
 }
 
 /* What name resolution, OpenSSL and late-loaded parts of the C library read. */
@@ -84,6 +83,7 @@ struct result network_run(const struct folder *folder, int vault_fd, bool landlo
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     TRY(network_shut_in(tls_files, vault_fd, landlock, why));
     struct link *link = NULL;

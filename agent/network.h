@@ -6,7 +6,8 @@
 
 #include "agent/folder.h"
 
-/* Gives up everything but its TLS files, then runs until the vault is gone or a signal says stop.
+/* Gives up everything but its TLS files, then runs until the vault is gone or a signal says stop
+ * (SIGHUP: but let the vault finish its task).
  * Called in a process of its own, before any other thread. */
 struct result network_run(const struct folder *folder, int vault_fd, bool landlock,
                           struct why *why) MUST_CHECK;

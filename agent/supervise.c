@@ -4,6 +4,7 @@
 
 #include "agent/ipc.h"
 #include "agent/network.h"
+#include "agent/watched.h"
 #include "proto/base/cli.h"
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
@@ -32,12 +33,14 @@ struct pair {
     uint64_t started_ms;
 };
 
-static volatile sig_atomic_t stop_asked;
+static volatile sig_atomic_t stop_asked, renewal_asked;
 
 static void on_signal(int number)
 {
-    (void)number;
-    stop_asked = 1;
+    if (number == SIGHUP)
+        renewal_asked = 1;
+    else
+        stop_asked = 1;
 }
 
 static void pause_ms(unsigned ms)
@@ -65,8 +68,17 @@ static bool find_vault(char out[FS_PATH_BYTES + 32])
     return false;
 }
 
+/* Neither process has any use for a terminal's input. */
+static void no_input(void)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+}
+
 static void exec_vault(const struct supervise_options *options, int fd)
 {
+    no_input();
     const char *program = options->vault_program;
     if (fd == IPC_VAULT_DESCRIPTOR)
         fcntl(fd, F_SETFD, 0);
@@ -88,7 +100,8 @@ static void run_network(const struct supervise_options *options, int fd, pid_t p
 {
     struct why why;
     /* It would run on without anybody to restart it. */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGHUP);
+    no_input();
     if (getppid() != parent)
         _exit(CLI_SYSTEM);
     struct result r = network_run(options->folder, fd, options->landlock, &why);
@@ -162,17 +175,35 @@ static void stop_pair(struct pair *pair)
         kill(pair->vault, SIGKILL);
 }
 
-/* Until both are gone: either ends when its socket closes, the vault after the task it is at. */
-static void watch(struct pair *pair)
+static bool renewal_due(const struct folder *folder, struct watched *watched)
 {
+    bool asked = renewal_asked;
+    renewal_asked = 0;
+    if (!asked && !watched_changed(watched))
+        return false;
+    watched_look(watched);
+    return watched_good(folder);
+}
+
+/* Until both are gone: either ends when its socket closes, the vault after the task it is at. true:
+ * they were ended to be started anew. */
+static bool watch(struct pair *pair, const struct folder *folder, struct watched *watched)
+{
+    bool renewed = false;
     while (!stop_asked && (pair->vault || pair->network)) {
         collect(pair, 1000, false);
+        if (!renewed && pair->network && renewal_due(folder, watched)) {
+            log_info("starting again once the vault has finished its task");
+            renewed = true;
+            kill(pair->network, SIGHUP);
+        }
         if (!pair->vault && pair->network && !stop_asked) {
             collect(pair, STOP_WAIT_MS, false);
             if (pair->network)
                 kill(pair->network, SIGKILL);
         }
     }
+    return renewed;
 }
 
 int supervise_run(const struct supervise_options *options)
@@ -181,20 +212,27 @@ int supervise_run(const struct supervise_options *options)
     unsigned backoff_ms = SUPERVISE_BACKOFF_MS_MIN;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
     for (;;) {
         struct pair pair;
+        struct watched watched;
         struct why why;
-        if (!ok(start(options, &pair, &why))) {
+        struct result r = watched_start(&watched, options->folder, &why);
+        if (ok(r))
+            r = start(options, &pair, &why);
+        if (!ok(r)) {
             log_error("%s", why.text);
             return CLI_SYSTEM;
         }
-        watch(&pair);
+        bool renewed = watch(&pair, options->folder, &watched);
         if (stop_asked) {
             stop_pair(&pair);
             return CLI_OK;
         }
         if (pair.code != 0)
             return pair.code;
+        if (renewed)
+            continue;
         if (clock_monotonic_ms() - pair.started_ms > STEADY_MS)
             backoff_ms = SUPERVISE_BACKOFF_MS_MIN;
         log_warning("starting again in %u ms", backoff_ms);

@@ -14,7 +14,10 @@ struct supervise_options {
     bool landlock;
 };
 
-/* Runs until a signal says stop, or one of the two cannot start for a reason that starting again
+/* Starts the pair again, after the vault has finished its task, on SIGHUP and when one of the files
+ * it read at its start was replaced: certificate, policy, mapping.
+ *
+ * Runs until a signal says stop, or one of the two cannot start for a reason that starting again
  * would not change: the process's exit code is then the result, 0 otherwise. The processes form a
  * pair: when one is gone the other is ended, since neither keeps anything that the other needs. */
 int supervise_run(const struct supervise_options *options);

@@ -13,7 +13,7 @@ static const char HELP[] =
     "Checks SITE-FOLDER/policy.yaml and prints the bounds that are in force, those left out with\n"
     "their safe defaults. --write makes a first file with the defaults and what they mean; it "
     "never\n"
-    "overwrites one. The vault reads the file when it starts.\n";
+    "overwrites one. A running site takes a changed file up within seconds.\n";
 
 static const char TEMPLATE[] =
     "# What this hospital accepts. These bounds win over any plan.\n"
