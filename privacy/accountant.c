@@ -14,6 +14,7 @@
  * where the search for it starts. */
 static const double GRID_LARGEST = 1e-4, GRID_PROBE = 1e-3;
 static const double ACCURACY = 1e-5;
+static const double CUT_FIRST = 1e-12, CUT_SECOND = 1e-18, DOUBT_MAX = 1e-8;
 enum { GRID_TRIES = 16 };
 
 /* The events of one query: full-batch Gaussians merged into one. */
@@ -197,34 +198,46 @@ static enum pld_result choose_grids(struct grids *g, const struct query *query, 
     return rc;
 }
 
-/* One direction's bracket. The tilt is first chosen for the Chernoff bound; where the answer lies
- * so far below it that rounding shows, a second tilt centred on the answer settles it. */
+/* One composition's bracket; *doubt becomes the share of delta that wrapping and rounding may have
+ * added. */
+static enum pld_result compose(const struct grids *g, int d, const struct pld_tilt *tilt,
+                               bool at_delta, double value, struct fft_plan *plan,
+                               struct accountant_bound *ret, double *doubt)
+{
+    struct pld_sum sum;
+    enum pld_result rc = pld_sum_init(&sum, g->parts[d], g->count, tilt, plan);
+    if (rc != PLD_OK)
+        return rc;
+    if (at_delta) {
+        ret->upper = pld_sum_epsilon(&sum, value, &ret->lower);
+        *doubt = isfinite(ret->upper) ? pld_sum_doubt(&sum, ret->upper) / value : 0;
+    } else {
+        ret->upper = pld_sum_delta(&sum, value, &ret->lower);
+        *doubt = ret->upper > 0 ? pld_sum_doubt(&sum, value) / ret->upper : 0;
+    }
+    pld_sum_free(&sum);
+    return PLD_OK;
+}
+
+/* One direction's bracket. The tilt is first chosen for the Chernoff bound and a range that leaves
+ * out CUT_FIRST; where that shows in the answer, a second tilt centred on the answer, over a wider
+ * range, settles it. */
 static enum pld_result ask(const struct grids *g, int d, const struct query *query, double value,
                            struct fft_plan *plan, struct accountant_bound *ret)
 {
-    struct pld_sum sum;
-    enum pld_result rc = pld_sum_init(&sum, g->parts[d], g->count, &g->tilt[d], plan);
-    if (rc != PLD_OK)
+    bool at_delta = query->goal.at_delta;
+    double doubt;
+    enum pld_result rc = compose(g, d, &g->tilt[d], at_delta, value, plan, ret, &doubt);
+    if (rc != PLD_OK || doubt < DOUBT_MAX)
         return rc;
-    if (!query->goal.at_delta) {
-        ret->upper = pld_sum_delta(&sum, value, &ret->lower);
-        pld_sum_free(&sum);
-        return PLD_OK;
-    }
-    ret->upper = pld_sum_epsilon(&sum, value, &ret->lower);
-    bool doubtful = isfinite(ret->upper) && pld_sum_doubt(&sum, ret->upper) > 1e-8 * value;
-    pld_sum_free(&sum);
-    if (!doubtful)
-        return PLD_OK;
     struct pld_tilt tilt;
-    const struct pld_goal centred = {.at_delta = false, .value = ret->upper};
+    struct accountant_bound again;
+    const struct pld_goal centred = {.value = at_delta ? ret->upper : value, .cut = CUT_SECOND};
     pld_tilt_find(&tilt, g->parts[d], g->count, &centred);
-    if (pld_sum_init(&sum, g->parts[d], g->count, &tilt, plan) == PLD_OK) {
-        double lower, upper = pld_sum_epsilon(&sum, value, &lower);
-        ret->upper = fmin(ret->upper, upper);
-        ret->lower = fmax(ret->lower, lower);
+    if (compose(g, d, &tilt, at_delta, value, plan, &again, &doubt) == PLD_OK) {
+        ret->upper = fmin(ret->upper, again.upper);
+        ret->lower = fmax(ret->lower, again.lower);
     }
-    pld_sum_free(&sum);
     return PLD_OK;
 }
 
@@ -311,8 +324,8 @@ enum accountant_result accountant_epsilon(const struct event_list *events, doubl
         ret->upper = fmin(normal_epsilon(full_batch_scale(&query), delta), ret->renyi);
         ret->lower = ret->upper * (1 - 4e-12);
     } else {
-        query.goal = (struct pld_goal){.at_delta = true, .value = log(delta)};
-        query.tail = fmax(delta * 1e-10 / total_steps(&query), 1e-300);
+        query.goal = (struct pld_goal){.at_delta = true, .value = log(delta), .cut = CUT_FIRST};
+        query.tail = fmax(delta * 1e-6 / total_steps(&query), 1e-300);
         rc = bracket(&query, delta, options->grid, ret);
     }
     free(query.events);
@@ -339,14 +352,18 @@ enum accountant_result accountant_delta(const struct event_list *events, double 
         ret->upper = fmin(delta * (1 + 1e-11 + 1e-12 / fmin(mu, 1)), ret->renyi);
         ret->lower = fmin(delta * (1 - 1e-11 - 1e-12 / fmin(mu, 1)), ret->upper);
     } else {
-        query.goal = (struct pld_goal){.at_delta = false, .value = epsilon};
-        /* The tails must be small beside an answer not known yet. */
+        query.goal = (struct pld_goal){.at_delta = false, .value = epsilon, .cut = CUT_FIRST};
+        /* The tails must be small beside the answer, but no smaller than need be: they carry the
+         * tilt away from it. A first answer tells how small. */
         double steps = total_steps(&query);
         query.tail = 1e-30 / steps;
         rc = bracket(&query, epsilon, options->grid, ret);
-        if (rc == ACCOUNTANT_OK && ret->upper < 1e-20) {
-            query.tail = fmax(fmax(ret->lower, 1e-60 * ret->upper) * 1e-10 / steps, 1e-300);
+        if (rc == ACCOUNTANT_OK && (ret->upper < 1e-20 || ret->upper > 1.5 * ret->lower)) {
+            double least = fmax(ret->lower, 1e-60 * ret->upper), first = ret->upper;
+            query.tail = fmin(fmax(least * 1e-6 / steps, 1e-300), 1e-6);
             rc = bracket(&query, epsilon, options->grid, ret);
+            ret->upper = fmin(ret->upper, first);
+            ret->lower = fmin(ret->lower, ret->upper);
         }
     }
     free(query.events);

@@ -2,13 +2,12 @@
 /* Tilting: with K_i(t) = ln E e^{t L_i}, t minimises (sum T_i K_i(t) - ln delta) / t (t + 1 is the
  * best Renyi order), or sum T_i K_i(t) - t epsilon when delta is asked. The tilted sum lies below U
  * except for mass e^{-c} when (sum T_i (K_i(t + l) - K_i(t)) + c) / l = U for any l > 0 (Chernoff),
- * and likewise from below; c = ln 1e12. Splitting a bin of width h at fraction f adds variance
+ * and likewise from below; c = -ln cut. Splitting a bin of width h at fraction f adds variance
  * h^2 f (1-f), hence about t (t+1)/2 h^2 f (1-f) to K. */
 #include "privacy/pld_tilt.h"
 
 #include <math.h>
 
-static const double CUT = 27.631021115928547; /* ln 1e12 */
 static const double LOG_THETA_MIN = -9.2;
 /* Most that a tilt changes from one grid point to the next, in nats: more resolves nothing. */
 static const double STEP_MAX = 1;
@@ -69,7 +68,7 @@ static double tilt_cost(const struct search *s, double log_theta)
 static double range_cost(const struct search *s, double log_step)
 {
     double step = exp(log_step);
-    return (sum_moment(s, s->theta + s->sign * step) - s->total + CUT) / step;
+    return (sum_moment(s, s->theta + s->sign * step) - s->total - log(s->goal->cut)) / step;
 }
 
 /* Minimiser of a quasi-convex function. */
@@ -172,7 +171,7 @@ static double range_end(struct search *s, double sign)
     s->sign = sign;
     s->total = sum_moment(s, s->theta);
     double step = exp(golden(range_cost, s, LOG_THETA_MIN, s->log_max));
-    double bound = (full_moment(s, s->theta + sign * step) - full_moment(s, s->theta) + CUT) / step;
+    double bound = (full_moment(s, s->theta + sign * step) - s->full - log(s->goal->cut)) / step;
     return sign > 0 ? fmin(bound, extreme) : fmax(-bound, extreme);
 }
 
@@ -196,6 +195,7 @@ void pld_tilt_find(struct pld_tilt *tilt, const struct pld_part *parts, size_t c
     s.log_max = log(STEP_MAX / parts[0].pld->grid);
     s.theta = exp(golden(tilt_cost, &s, LOG_THETA_MIN, s.log_max));
     tilt->theta = s.theta;
+    tilt->cut = goal->cut;
     tilt->log_total = s.full = full_moment(&s, s.theta);
     tilt->chernoff = goal->at_delta ? (tilt->log_total - goal->value) / s.theta
                                     : tilt->log_total - s.theta * goal->value;

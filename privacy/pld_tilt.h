@@ -17,13 +17,15 @@ struct pld_part {
 struct pld_goal {
     bool at_delta;
     double value; /* ln delta, or epsilon */
+    double cut;   /* tilted mass that may be left out at each end of the range */
 };
 
 struct pld_tilt {
     double theta;     /* > 0 */
     double log_total; /* sum runs K(theta), K = ln sum mass e^{theta loss} */
     double chernoff;  /* bound on the answer from theta alone: epsilon, or ln delta */
-    double low, high; /* all but 2e-12 of the tilted mass of the sum lies between */
+    double low, high; /* all but twice `cut` of the tilted mass of the sum lies between */
+    double cut;       /* .. */
     double error;     /* estimate of how much the grid raises epsilon */
 };
 
