@@ -9,6 +9,9 @@
 /* Name of the model in use within the set that a last evaluation judges; it is the set's last. */
 #define JUDGE_INCUMBENT "incumbent"
 
+/* Kind of the store record that holds a judgement's audit entry. */
+#define GATE_RECORD "gate"
+
 struct judge_case {
     const struct study *study;
     const struct plan *plan;

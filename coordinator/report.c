@@ -3,6 +3,7 @@
 #include "coordinator/report.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/judge.h"
 #include "coordinator/status.h"
 
 #include <jansson.h>
@@ -30,6 +31,7 @@ struct builder {
     json_t *matrix; /* owned */
     json_t *curve;  /* pooled figures by round, owned */
     json_t *kept;   /* owned: the best record */
+    json_t *gate;   /* owned: how the last evaluation was judged */
 };
 
 static json_t *number(double value)
@@ -125,9 +127,34 @@ static bool visit_entry(void *context, const struct store_entry *entry)
     return true;
 }
 
+/* The decision with its rules in words; the figures behind it are in the log and in gate explain.
+ */
+static json_t *gate_object(const char *text)
+{
+    json_t *entry = json_loads(text, 0, NULL);
+    const char *inner = json_string_value(json_object_get(entry, "record"));
+    json_t *record = inner ? json_loads(inner, 0, NULL) : NULL;
+    json_t *gate = json_object();
+    static const char *const OF_ENTRY[] = {"round", "candidate", "incumbent", "decision"};
+    static const char *const OF_RECORD[] = {"reasons",    "used",          "not_used", "rules",
+                                            "auc_pooled", "auc_lower",     "d_pooled", "d_lower",
+                                            "d_upper",    "power_if_equal"};
+    for (size_t i = 0; i < sizeof OF_ENTRY / sizeof OF_ENTRY[0]; i++)
+        json_object_set(gate, OF_ENTRY[i], json_object_get(entry, OF_ENTRY[i]));
+    for (size_t i = 0; i < sizeof OF_RECORD / sizeof OF_RECORD[0]; i++)
+        json_object_set(gate, OF_RECORD[i], json_object_get(record, OF_RECORD[i]));
+    json_decref(record);
+    json_decref(entry);
+    return gate;
+}
+
 static bool visit_record(void *context, const struct store_record *record)
 {
     struct builder *b = context;
+    if (strcmp(record->kind, GATE_RECORD) == 0) {
+        json_decref(b->gate);
+        b->gate = gate_object(record->json);
+    }
     if (strcmp(record->kind, "pooled") != 0)
         return true;
     json_t *o = json_loads(record->json, 0, NULL);
@@ -287,6 +314,7 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     json_t *subgroups = json_object_get(b->kept, "subgroups");
     json_object_set_new(report, "subgroups", subgroups ? json_incref(subgroups) : json_array());
     json_object_set(report, "matrix", b->matrix ? b->matrix : json_null());
+    json_object_set(report, "gate", b->gate ? b->gate : json_null());
     put_times(b, report);
     if (s->reason[0])
         json_array_append_new(notes, json_string_nocheck(s->reason));
@@ -335,6 +363,7 @@ struct result report_text(struct store *store, const char *study,
     json_decref(b->curve);
     json_decref(b->matrix);
     json_decref(b->kept);
+    json_decref(b->gate);
     free(b);
     return r;
 }

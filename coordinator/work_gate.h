@@ -8,9 +8,8 @@
 #include "coordinator/judge.h"
 #include "coordinator/registry.h"
 
-/* Kinds of store records: which model a last evaluation compares with; the gate's audit entry. */
+/* Kind of the store record that names the model which a last evaluation compares with. */
 #define GATE_INCUMBENT_RECORD "incumbent"
-#define GATE_RECORD "gate"
 
 struct model_bytes {
     unsigned char *bytes;
