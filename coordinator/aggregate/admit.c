@@ -5,8 +5,8 @@
 #include "coordinator/aggregate/finite.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,8 +31,7 @@ void admit_window(const struct admit_policy *policy, double median_norm, double 
         *high = fmin(*high, policy->max_norm * policy->max_norm);
 }
 
-static void say(struct why *reason, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static void say(struct why *reason, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void say(struct why *reason, const char *format, ...)
 {

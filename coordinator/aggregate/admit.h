@@ -33,9 +33,9 @@ struct admit_facts {
 
 enum admit_verdict {
     ADMIT_ACCEPTED,
-    ADMIT_REPEATED,   /* not a row: the first one stands */
-    ADMIT_STALE,      /* another round or base model: as if it were missing */
-    ADMIT_SHAPE,      /* from here on malformed: the site is taken for hostile */
+    ADMIT_REPEATED, /* not a row: the first one stands */
+    ADMIT_STALE,    /* another round or base model: as if it were missing */
+    ADMIT_SHAPE,    /* from here on malformed: the site is taken for hostile */
     ADMIT_NOT_FINITE,
     ADMIT_NORM_HIGH,
     ADMIT_NORM_LOW,
@@ -52,11 +52,12 @@ static inline bool admit_is_malformed(enum admit_verdict verdict)
  * median)^2. With noise, |x|^2/sigma^2 of an honest site is noncentral chi-square with d degrees of
  * freedom and at most (signal/sigma)^2, which leaves
  *   d - 2 sqrt(18 d)   to   d + s + 2 sqrt(18 (d + 2s)) + 36,  s = (signal/sigma)^2,
- * with probability below 2e-8 (Laurent and Massart, Annals of Statistics 2000, lemma 1; Birge 2001),
- * times 1 + 1.25 codec_nmse above. A site that skipped its noise falls below it. */
+ * with probability below 2e-8 (Laurent and Massart, Annals of Statistics 2000, lemma 1; Birge
+ * 2001), times 1 + 1.25 codec_nmse above. A site that skipped its noise falls below it. */
 void admit_window(const struct admit_policy *policy, double median_norm, double *low, double *high);
 
-/* Judges one update; reason gets a sentence with the numbers unless accepted (NULL: none wanted). */
+/* Judges one update; reason gets a sentence with the numbers unless accepted (NULL: none wanted).
+ */
 enum admit_verdict admit_judge(const struct admit_policy *policy, const struct admit_facts *facts,
                                double median_norm, struct why *reason);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Anomaly figures, flags and reputations. Every comparison is written so that NaN raises nothing. */
+/* Anomaly figures, flags and reputations. Every comparison is written so that NaN raises nothing.
+ */
 #include "coordinator/aggregate/anomaly.h"
 
 #include "coordinator/aggregate/order.h"
@@ -46,7 +47,8 @@ void anomaly_score_round(const struct anomaly_policy *policy, const struct agg_e
     double middle = order_median(n, norms);
     for (size_t i = 0; i < n; i++) {
         bool counted = e->inclusions[i] != SIZE_MAX;
-        double inclusion = counted ? (double)e->inclusions[i] / (nnm ? (double)n : 1.0) : (double)NAN;
+        double inclusion =
+            counted ? (double)e->inclusions[i] / (nnm ? (double)n : 1.0) : (double)NAN;
         scores[i] = (struct anomaly_score){
             .norm = e->norm[i],
             .norm_ratio = middle > 0.0 ? e->norm[i] / middle : (double)NAN,

@@ -18,16 +18,18 @@ enum anomaly_flag {
 };
 
 struct anomaly_policy {
-    double norm_ratio;      /* flag a norm above this times the median or below 1/this of it */
-    double cosine;          /* flag a cosine below this */
-    double inclusion;       /* flag a share of neighbourhoods below this */
-    double caf_weight;      /* flag a weight below this */
-    double clip_factor;     /* flag a factor below this */
-    double decay;           /* of the reputation; 0.9 keeps about ten rounds */
-    unsigned quarantine_at; /* flagged rounds, not forgiven since, that lead to quarantine; 0 never */
+    double norm_ratio;  /* flag a norm above this times the median or below 1/this of it */
+    double cosine;      /* flag a cosine below this */
+    double inclusion;   /* flag a share of neighbourhoods below this */
+    double caf_weight;  /* flag a weight below this */
+    double clip_factor; /* flag a factor below this */
+    double decay;       /* of the reputation; 0.9 keeps about ten rounds */
+    unsigned
+        quarantine_at; /* flagged rounds, not forgiven since, that lead to quarantine; 0 never */
 };
 
-/* norm 3x, cosine -0.2, inclusion 0.25, CAF weight 0.1, clip factor 0.33, decay 0.9, quarantine off. */
+/* norm 3x, cosine -0.2, inclusion 0.25, CAF weight 0.1, clip factor 0.33, decay 0.9, quarantine
+ * off. */
 struct anomaly_policy anomaly_default(void);
 
 /* The figures of one update; NaN where the rule does not define one. */
@@ -35,7 +37,7 @@ struct anomaly_score {
     double norm;
     double norm_ratio; /* to the median of the round */
     double cosine;     /* to the aggregate */
-    double inclusion;  /* share of the neighbourhoods (NNM) or of the selection that took it, 0..1 */
+    double inclusion; /* share of the neighbourhoods (NNM) or of the selection that took it, 0..1 */
     double caf_weight;
     double clip_factor;
     double weight; /* in the aggregate */
@@ -50,8 +52,8 @@ void anomaly_score_round(const struct anomaly_policy *policy, const struct agg_e
 struct anomaly_site {
     double reputation; /* 1: never flagged; falls towards 0 */
     uint64_t rounds;
-    uint64_t flagged;   /* all flagged rounds */
-    unsigned open;      /* flagged rounds that count towards quarantine */
+    uint64_t flagged; /* all flagged rounds */
+    unsigned open;    /* flagged rounds that count towards quarantine */
     bool quarantined;
 };
 struct anomaly_site anomaly_site_new(void);
@@ -64,8 +66,8 @@ bool anomaly_site_step(const struct anomaly_policy *policy, struct anomaly_site 
 /* An operator's decision: quarantine ends and open flags are forgiven; the history stays. */
 void anomaly_site_release(struct anomaly_site *site);
 
-/* The flags and their numbers as one sentence, "norm 8.1 times the median; cosine -0.62"; empty when
- * there is none. */
+/* The flags and their numbers as one sentence, "norm 8.1 times the median; cosine -0.62"; empty
+ * when there is none. */
 void anomaly_sentence(const struct anomaly_score *score, char *text, size_t size);
 
 #endif

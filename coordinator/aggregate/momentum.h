@@ -18,9 +18,9 @@ struct momentum {
     float *state;
 };
 
-/* Takes the update g[d] and writes the row for the rule to out[d], which may be g: the state divided
- * by 1 - beta^rounds, so that early rounds are not too small. 0 <= beta < 1. A site that misses a
- * round keeps its state. */
+/* Takes the update g[d] and writes the row for the rule to out[d], which may be g: the state
+ * divided by 1 - beta^rounds, so that early rounds are not too small. 0 <= beta < 1. A site that
+ * misses a round keeps its state. */
 void momentum_step(struct momentum *momentum, double beta, const float *g, float *out);
 
 /* What the standard deviation of noise in the rows is multiplied by, in the long run. */
