@@ -228,7 +228,8 @@ static struct result configure(const struct plan *plan, const struct rows *rows,
     for (size_t i = 0; i < rows->n; i++)
         weights[i] = plan->aggregation.weights == WEIGHTS_EQUAL ? 1 : rows->patients[i];
     agg_rule_set_f(rule, f);
-    double share = plan->aggregation.max_share;
+    /* Fewer sites than the plan thought of: less than equal weights is not to be had. */
+    double share = fmax(plan->aggregation.max_share, (double)f / (double)rows->n);
     TRY(agg_rule_set_numbers(rule, "w", rows->n, weights, why));
     if (share > 0 && share < 1 && f > 0)
         TRY(agg_rule_set_numbers(rule, "alpha", 1, &share, why));
