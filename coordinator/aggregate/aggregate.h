@@ -53,7 +53,8 @@ struct agg_params {
     size_t idx;         /* monna's pivot */
     uint32_t *perm;     /* bucketing permutation, owned, perm_length entries; NULL = not given */
     size_t perm_length;
-    double *w; /* weights, owned, w_length entries, each finite and >= 0; NULL = all equal */
+    double *w; /* weights, owned, w_length entries, each finite and >= 0; NULL = all equal.
+                  Selection ignores them; kept rows are averaged with them; buckets lose them */
     size_t w_length;
     struct agg_point z0, v0, g0;
 };

@@ -243,6 +243,13 @@ static struct result decide_last(enum agg_kind kind, struct pipeline *s, bool mi
     return DONE;
 }
 
+/* Buckets are means of several sites; weights of sites do not follow them. */
+static void drop_weights(struct agg_decision *decision)
+{
+    free(decision->weight);
+    decision->weight = NULL;
+}
+
 struct result agg_decide(const struct agg_rule *rule, const struct agg_points *points,
                          const double *gram, struct agg_decision *decision,
                          struct agg_explain *explain, struct why *why)
@@ -260,6 +267,8 @@ struct result agg_decide(const struct agg_rule *rule, const struct agg_points *p
             bool all = explain && explain->n == s.rows;
             TRY(pipeline_pre(kind, &s, decision->weight, all ? explain : NULL, why));
             mixed = true;
+            if (kind == AGG_BUCKETING)
+                drop_weights(decision);
             continue;
         }
         decision->rows = s.rows;

@@ -57,6 +57,12 @@ static bool has_stage(const struct agg_rule *rule, enum agg_kind kind)
     return false;
 }
 
+static bool is_weighted(enum agg_kind kind)
+{
+    return kind == AGG_WEIGHTED_MEAN || kind == AGG_WEIGHTED_MEDIAN ||
+           kind == AGG_WEIGHTED_TRIMMED_MEAN || kind == AGG_WEIGHTED_GEOMEDIAN_SMOOTHED;
+}
+
 static size_t rows_after(enum agg_kind kind, const struct agg_params *p, size_t n)
 {
     if (AGG_RULES[kind].role != AGG_ROLE_PRE)
@@ -123,14 +129,11 @@ static struct result check_stage(enum agg_kind kind, const struct agg_params *p,
                                  struct why *why)
 {
     const char *name = AGG_RULES[kind].name;
+    if (is_weighted(kind) && !p->w)
+        return failed(why, RESULT_REFUSED, "rule '%s' needs weights", name);
     switch (kind) {
-    case AGG_WEIGHTED_MEAN:
-    case AGG_WEIGHTED_MEDIAN:
     case AGG_WEIGHTED_TRIMMED_MEAN:
-    case AGG_WEIGHTED_GEOMEDIAN_SMOOTHED:
-        if (!p->w)
-            return failed(why, RESULT_REFUSED, "rule '%s' needs weights", name);
-        if (kind == AGG_WEIGHTED_TRIMMED_MEAN && !p->has_trim_mass)
+        if (!p->has_trim_mass)
             return failed(why, RESULT_REFUSED, "rule '%s' needs trim_mass", name);
         return DONE;
     case AGG_KRUM:
@@ -168,7 +171,7 @@ struct result agg_rule_check(const struct agg_rule *rule, size_t n, size_t d, st
         return failed(why, RESULT_REFUSED, "at most %d coordinates, not %zu", AGG_COORDINATES_MAX,
                       d);
     TRY(check_weights(p, n, why));
-    if (p->w && rule->stages > 1 && has_stage(rule, AGG_BUCKETING))
+    if (has_stage(rule, AGG_BUCKETING) && is_weighted(rule->stage[rule->stages - 1]))
         return failed(why, RESULT_REFUSED, "weights cannot follow rows through bucketing");
     TRY(check_point(&p->z0, "z0", n, d, why));
     TRY(check_point(&p->v0, "v0", n, d, why));
