@@ -38,6 +38,9 @@ static struct result rule_holds(const struct plan *plan, unsigned n, struct why 
     TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
     agg_rule_set_f(&rule, plan->aggregation.byzantine);
     struct result r = agg_rule_set_numbers(&rule, "w", n, weights, why);
+    double mass = plan->aggregation.byzantine;
+    if (ok(r) && rule.stage[rule.stages - 1] == AGG_WEIGHTED_TRIMMED_MEAN)
+        r = agg_rule_set_numbers(&rule, "trim_mass", 1, &mass, why);
     if (ok(r))
         r = agg_rule_check(&rule, n, 0, why);
     agg_rule_free(&rule);

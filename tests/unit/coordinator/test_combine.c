@@ -148,6 +148,27 @@ static void wrong_updates_are_refused(void **state)
     free_updates(u, 4);
 }
 
+/* A site that holds most patients, or says so, stops no rule that does not trim by weight. */
+static void one_large_site_stops_no_round(void **state)
+{
+    (void)state;
+    struct server server;
+    struct combine_outcome outcome;
+    assert_true(ok(server_initial(&plan, &server, &why)));
+    strcpy(plan.aggregation.rule, "trimmed-mean");
+    plan.aggregation.byzantine = 1;
+    struct combine_update u[3] = {update(0, 900, 1, 0, 0), update(1, 10, 2, 0, 0),
+                                  update(2, 10, 9, 0, 0)};
+    assert_true(ok(combine_round(&plan, &server, u, 3, &outcome, &why)));
+    assert_true(outcome.aggregate[0] == 2.f);
+    combine_outcome_free(&outcome);
+    strcpy(plan.aggregation.rule, "weighted-trimmed-mean");
+    assert_int_equal(combine_round(&plan, &server, u, 3, &outcome, &why).code, RESULT_REFUSED);
+    combine_outcome_free(&outcome);
+    server_free(&server);
+    free_updates(u, 3);
+}
+
 static void the_matrix_holds_everybody(void **state)
 {
     (void)state;
@@ -182,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rounds_by_hand, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_updates_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_large_site_stops_no_round, setup, teardown),
         cmocka_unit_test_setup_teardown(the_matrix_holds_everybody, setup, teardown),
     };
     return cmocka_run_group_tests_name("combine", tests, NULL, NULL);
