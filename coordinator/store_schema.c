@@ -72,5 +72,9 @@ static const char REGISTRY[] =
     "  contained_ms INTEGER NOT NULL, reported_ms INTEGER NOT NULL,"
     "  closed_ms INTEGER NOT NULL) STRICT;";
 
-const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY};
+static const char PATIENCE[] =
+    "ALTER TABLE members ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN ask_from INTEGER NOT NULL DEFAULT 0;";
+
+const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

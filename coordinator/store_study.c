@@ -25,16 +25,18 @@ static struct result write_member(struct store *store, const struct study *s, ui
 {
     static const char SQL[] =
         "INSERT INTO members(study, position, name, verdict, live, reason, declared_patients,"
-        " epsilon_budget, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        " epsilon_budget, fingerprint, misses, ask_from)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(study, position) DO UPDATE SET verdict = excluded.verdict,"
         " live = excluded.live, reason = excluded.reason,"
         " declared_patients = excluded.declared_patients,"
-        " epsilon_budget = excluded.epsilon_budget, fingerprint = excluded.fingerprint";
+        " epsilon_budget = excluded.epsilon_budget, fingerprint = excluded.fingerprint,"
+        " misses = excluded.misses, ask_from = excluded.ask_from";
     const struct study_member *m = &s->members[i];
     return db_run(store->db, why, SQL, db_text(s->name), db_int(i), db_text(m->name),
                   db_int(m->verdict), db_int(m->live), db_text(m->reason),
                   db_int(m->declared_patients), db_real(m->epsilon_budget),
-                  db_blob(m->fingerprint, PLAN_HASH_BYTES));
+                  db_blob(m->fingerprint, PLAN_HASH_BYTES), db_int(m->misses), db_int(m->ask_from));
 }
 
 static struct result write_task_row(struct store *store, const char *study, const struct round *t,
@@ -157,9 +159,10 @@ static struct result read_study_row(struct store *store, const char *name, struc
 
 static struct result read_members(struct store *store, struct study *s, struct why *why)
 {
-    static const char SQL[] = "SELECT position, name, verdict, live, reason, declared_patients,"
-                              " epsilon_budget, fingerprint FROM members WHERE study = ? "
-                              "ORDER BY position";
+    static const char SQL[] =
+        "SELECT position, name, verdict, live, reason, declared_patients,"
+        " epsilon_budget, fingerprint, misses, ask_from FROM members WHERE study = ? "
+        "ORDER BY position";
     struct db_rows rows;
     bool row = true;
     struct result r = db_query(store->db, &rows, why, SQL, db_text(s->name));
@@ -179,6 +182,8 @@ static struct result read_members(struct store *store, struct study *s, struct w
         m->declared_patients = db_column_int(&rows, 5);
         m->epsilon_budget = db_column_real(&rows, 6);
         db_column_copy(&rows, 7, m->fingerprint, PLAN_HASH_BYTES);
+        m->misses = (uint32_t)db_column_int(&rows, 8);
+        m->ask_from = (uint32_t)db_column_int(&rows, 9);
     }
     db_end(&rows);
     return r;

@@ -89,12 +89,22 @@ static bool everybody_withholds(const struct round *task)
            round_hopeless(task);
 }
 
+/* A site that dies costs one deadline. One that comes back and misses the next one too, because it
+ * is slow or its line is bad, sits out 1, 3, 7, ... tasks, so that n tasks cost log n deadlines. */
+static void lose_patience(struct study *study, struct study_member *member)
+{
+    uint32_t power = member->misses < STUDY_SKIP_LOG2_MAX ? member->misses : STUDY_SKIP_LOG2_MAX;
+    member->live = false;
+    member->misses++;
+    member->ask_from = study->tasks + (1u << power);
+}
+
 /* What follows from a task that is no longer open. */
 static void follow_up(struct study *study, uint64_t now_ms, struct effects *effects)
 {
     for (uint32_t i = 0; i < study->members_count; i++)
-        if (study->task.sites[i].standing == STANDING_MISSED)
-            study->members[i].live = false;
+        if (study->task.sites[i].standing == STANDING_MISSED && study->members[i].live)
+            lose_patience(study, &study->members[i]);
     if (!study_task_open(study) || study->task.phase == ROUND_OPEN)
         return;
     if (study->phase == STUDY_EVALUATING &&
@@ -122,6 +132,12 @@ static void offer_to_undecided(const struct study *study, struct effects *effect
             effect_add(effects, EFFECT_OFFER, i);
 }
 
+/* Alive, and not sitting out. */
+static bool ready_for(const struct study_member *member, uint32_t task)
+{
+    return member->verdict == MEMBER_ALLOWED && member->live && member->ask_from <= task;
+}
+
 static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
                       struct effects *effects)
 {
@@ -133,9 +149,14 @@ static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
     task->quorum = kind == TASK_TRAIN ? study->quorum : 1;
     task->allowance_ms = study->allowance_ms;
     task->sites_count = study->members_count;
+    uint32_t ready = 0;
+    for (uint32_t i = 0; i < study->members_count; i++)
+        ready += ready_for(&study->members[i], task->task);
     for (uint32_t i = 0; i < study->members_count; i++) {
-        if (study->members[i].verdict == MEMBER_ALLOWED)
-            task->sites[i].standing = study->members[i].live ? STANDING_EXPECTED : STANDING_AWAY;
+        const struct study_member *member = &study->members[i];
+        bool asked = ready >= task->quorum ? ready_for(member, task->task) : member->live;
+        if (member->verdict == MEMBER_ALLOWED)
+            task->sites[i].standing = asked ? STANDING_EXPECTED : STANDING_AWAY;
     }
     study->phase = kind == TASK_TRAIN ? STUDY_TRAINING : STUDY_EVALUATING;
     effects->task = task->task;
@@ -232,6 +253,18 @@ static void mark_live(struct study *study, uint32_t site, struct effects *effect
         effect_note(effects, NOTE_RETURNED, site);
 }
 
+/* Lets a site that is alive into the open task, unless it sits out and the others are enough. */
+static struct result join(struct study *study, const struct study_event *event,
+                          struct effects *effects, struct why *why)
+{
+    const struct round *task = &study->task;
+    uint32_t others = round_tally(task, STANDING_COUNTED) + round_tally(task, STANDING_EXPECTED);
+    if (!ready_for(&study->members[event->site], task->task) && others >= task->quorum &&
+        task->sites[event->site].standing != STANDING_EXPECTED)
+        return DONE;
+    return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
+}
+
 static struct result hello(struct study *study, const struct study_event *event,
                            struct effects *effects, struct why *why)
 {
@@ -247,7 +280,7 @@ static struct result hello(struct study *study, const struct study_event *event,
     if (undecided(member))
         effect_add(effects, EFFECT_OFFER, event->site);
     if (member->verdict == MEMBER_ALLOWED && study_task_open(study))
-        return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
+        return join(study, event, effects, why);
     return DONE;
 }
 
@@ -297,7 +330,7 @@ static struct result take_verdict(struct study *study, const struct study_event 
     if (study->phase == STUDY_GATHERING)
         start_if_ready(study, event->now_ms, effects);
     else if (study_task_open(study) && verdict == MEMBER_ALLOWED)
-        return step_task(study, event, ROUND_EVENT_JOIN, effects, why);
+        return join(study, event, effects, why);
     else if (study_task_open(study) && verdict == MEMBER_REFUSED)
         return step_task(study, event, ROUND_EVENT_LEAVE, effects, why);
     return DONE;
@@ -316,11 +349,18 @@ static struct result answer(struct study *study, const struct study_event *event
     if (!study_task_open(study) || study->task.phase != ROUND_OPEN)
         return failed(why, RESULT_REFUSED, "study '%s': task %u is closed", study->name,
                       event->task);
-    bool was_live = study->members[event->site].live;
-    study->members[event->site].live = true;
+    struct study_member *member = &study->members[event->site];
+    bool was_live = member->live;
+    uint32_t misses = member->misses, ask_from = member->ask_from;
+    member->live = true;
+    if (kind == ROUND_EVENT_COUNT)
+        member->misses = member->ask_from = 0;
     struct result r = step_task(study, event, kind, effects, why);
-    if (!ok(r))
-        study->members[event->site].live = was_live;
+    if (!ok(r)) {
+        member->live = was_live;
+        member->misses = misses;
+        member->ask_from = ask_from;
+    }
     return r;
 }
 

@@ -6,7 +6,8 @@
 #include "coordinator/round.h"
 
 enum {
-    STUDY_ABORTS_MAX = 3, /* aborted tasks in a row, then the study pauses */
+    STUDY_ABORTS_MAX = 3,    /* aborted tasks in a row, then the study pauses */
+    STUDY_SKIP_LOG2_MAX = 6, /* a site that misses again and again sits out 2^k - 1 tasks */
 };
 
 enum member_verdict {
@@ -20,7 +21,9 @@ enum member_verdict {
 struct study_member {
     char name[PLAN_NAME_BYTES];
     enum member_verdict verdict;
-    bool live; /* heard of since its last missed deadline */
+    bool live;         /* heard of since its last missed deadline */
+    uint32_t misses;   /* deadlines missed in a row */
+    uint32_t ask_from; /* task from which on it is waited for again */
     char reason[MESSAGE_REASON_BYTES];
     uint64_t declared_patients;
     double epsilon_budget;

@@ -188,6 +188,40 @@ static void a_dead_site_costs_one_deadline(void **state)
     assert_true(has(EFFECT_TASK, 2) && noted(NOTE_RETURNED));
 }
 
+static void a_slow_site_sits_out_ever_longer(void **state)
+{
+    (void)state;
+    launch(PLAN_ROUNDS_MAX, PLAN_ROUNDS_MAX, 2);
+    all_allow();
+    uint64_t now = 2000;
+    unsigned deadlines = 0;
+    for (unsigned round_number = 1; round_number <= 200; round_number++) {
+        bool waited = study.task.sites[2].standing == STANDING_EXPECTED;
+        deadlines += waited;
+        assert_true(ok(deliver(0, ++now)));
+        assert_true(ok(deliver(1, ++now)));
+        if (waited)
+            assert_true(ok(tick(now = study.task.deadline_ms)));
+        assert_int_equal(study.phase, STUDY_AGGREGATING);
+        assert_true(ok(aggregate(++now)));
+        /* Its answer comes too late: it is alive all the same. */
+        assert_true(
+            ok(step((struct study_event){.kind = STUDY_EVENT_HELLO, .site = 2, .now_ms = now})));
+    }
+    assert_in_range(deadlines, 5, 12);
+    while (study.task.sites[2].standing != STANDING_EXPECTED) {
+        assert_true(ok(deliver(0, ++now)));
+        assert_true(ok(deliver(1, ++now)));
+        assert_true(ok(aggregate(++now)));
+    }
+    assert_true(ok(deliver(2, ++now))); /* in time at last: as good as any other */
+    assert_int_equal(study.members[2].misses, 0);
+    assert_true(ok(deliver(0, ++now)));
+    assert_true(ok(deliver(1, ++now)));
+    assert_true(ok(aggregate(++now)));
+    assert_int_equal(study.task.sites[2].standing, STANDING_EXPECTED);
+}
+
 static void aborts_pause_and_resume(void **state)
 {
     (void)state;
@@ -330,6 +364,7 @@ int main(void)
         cmocka_unit_test(waits_for_humans_until_the_deadline),
         cmocka_unit_test(refusals_pause_with_a_reason),
         cmocka_unit_test(a_dead_site_costs_one_deadline),
+        cmocka_unit_test(a_slow_site_sits_out_ever_longer),
         cmocka_unit_test(aborts_pause_and_resume),
         cmocka_unit_test(hopeless_tasks_pause_at_once),
         cmocka_unit_test(withheld_figures_do_not_stop_a_study),
