@@ -145,7 +145,7 @@ struct result npz_write(const char *path, const struct npz_array *arrays, size_t
 {
     static struct entry entries[NPZ_ARRAYS_MAX];
     uint64_t total = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && n <= NPZ_ARRAYS_MAX; i++)
         total += (uint64_t)arrays[i].rows * arrays[i].columns * sizeof(float) + 1024;
     if (n > NPZ_ARRAYS_MAX || total > UINT32_MAX)
         return failed(why, RESULT_INPUT, "%zu arrays of %llu bytes are too much for a .npz file", n,
