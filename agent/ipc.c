@@ -2,6 +2,7 @@
 /* Frames between the network process and the vault: reassembly, queue, sending. */
 #include "agent/ipc.h"
 
+#include "proto/base/endian.h"
 #include "proto/message.h"
 
 #include <errno.h>
@@ -25,39 +26,25 @@ struct header {
     uint64_t total;
 };
 
-static void put(unsigned char *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (unsigned char)(value >> (8 * i));
-}
-
-static uint64_t get(const unsigned char *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
-
 static void header_write(unsigned char *at, const struct header *h)
 {
-    put(at, h->magic, 4);
-    put(at + 4, h->type, 2);
-    put(at + 6, h->flags, 2);
-    put(at + 8, h->request, 4);
-    put(at + 12, h->length, 4);
-    put(at + 16, h->total, 8);
+    little_put(at, h->magic, 4);
+    little_put(at + 4, h->type, 2);
+    little_put(at + 6, h->flags, 2);
+    little_put(at + 8, h->request, 4);
+    little_put(at + 12, h->length, 4);
+    little_put(at + 16, h->total, 8);
 }
 
 static struct header header_read(const unsigned char *at)
 {
     return (struct header){
-        .magic = (uint32_t)get(at, 4),
-        .type = (uint32_t)get(at + 4, 2),
-        .flags = (uint32_t)get(at + 6, 2),
-        .request = (uint32_t)get(at + 8, 4),
-        .length = (uint32_t)get(at + 12, 4),
-        .total = get(at + 16, 8),
+        .magic = (uint32_t)little_get(at, 4),
+        .type = (uint32_t)little_get(at + 4, 2),
+        .flags = (uint32_t)little_get(at + 6, 2),
+        .request = (uint32_t)little_get(at + 8, 4),
+        .length = (uint32_t)little_get(at + 12, 4),
+        .total = little_get(at + 16, 8),
     };
 }
 

@@ -5,6 +5,7 @@
 #include "coordinator/forecast.h"
 
 #include "coordinator/aggregate/aggregate.h"
+#include "privacy/noise_floor.h"
 #include "proto/compress/codec.h"
 #include "proto/plan_model.h"
 #include "proto/transfer.h"
@@ -14,9 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* |g| / C of a typical clipped mean gradient, and the bound on the attackers' shift. */
+/* |g| / C of a typical clipped mean gradient. */
 #define SIGNAL_SHARE 0.3
-#define SHIFT_LIMIT 0.25
 
 __attribute__((format(printf, 2, 3))) static void warn(struct forecast *f, const char *format, ...)
 {
@@ -82,17 +82,19 @@ static void check_noise(const struct plan *plan, uint64_t patients, struct forec
         return;
     }
     double lot = p->sampling_rate * (double)patients;
-    double spread = f->cost.noise_multiplier * sqrt((double)f->shared_parameters) / SIGNAL_SHARE;
-    double share = (double)plan->aggregation.byzantine / plan->sites_count;
-    f->noise_to_signal = lot > 0.0 ? spread / lot : (double)INFINITY;
-    f->patients_needed = share * spread / SHIFT_LIMIT / p->sampling_rate;
-    if (share * f->noise_to_signal > SHIFT_LIMIT)
-        warn(f,
-             "robustness is not claimed for a site of %llu patients: (f/n) NSR = %.2g is above "
-             "%.2g; it "
-             "needs %.0f patients at every site, fewer rounds, or a larger epsilon",
-             (unsigned long long)patients, share * f->noise_to_signal, SHIFT_LIMIT,
-             ceil(f->patients_needed));
+    struct robustness r;
+    if (robustness_check(&r, f->cost.noise_multiplier, p->clip_norm, f->shared_parameters, lot,
+                         SIGNAL_SHARE * p->clip_norm, plan->aggregation.byzantine,
+                         plan->sites_count) == 0) {
+        f->noise_to_signal = r.nsr;
+        f->patients_needed = r.lot_needed / p->sampling_rate;
+        if (!r.claimed)
+            warn(f,
+                 "robustness is not claimed for a site of %llu patients: (f/n) NSR = %.2g is above "
+                 "%.2g; it needs %.0f patients at every site, fewer rounds, or a larger epsilon",
+                 (unsigned long long)patients, r.shift, ROBUSTNESS_SHIFT_MAX,
+                 ceil(f->patients_needed));
+    }
     if (p->delta * 10.0 * (double)patients > 1.0)
         warn(f, "delta %.1g is above 1/(10 N) for %llu patients: choose %.1g or less", p->delta,
              (unsigned long long)patients, 0.1 / (double)patients);

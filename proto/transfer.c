@@ -2,6 +2,8 @@
 /* The sender's and the receiver's state machines of one object, without keys or I/O. */
 #include "proto/transfer.h"
 
+#include "proto/base/endian.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,17 +27,6 @@ static size_t chunk_at(uint32_t index, size_t cipher_n, size_t *ret_n)
     size_t left = cipher_n - start;
     *ret_n = left < stride ? left : stride;
     return start;
-}
-
-static void put_index(unsigned char out[4], uint32_t index)
-{
-    for (int i = 0; i < 4; i++)
-        out[i] = (unsigned char)(index >> (8 * i));
-}
-
-static uint32_t get_index(const unsigned char in[4])
-{
-    return (uint32_t)in[0] | (uint32_t)in[1] << 8 | (uint32_t)in[2] << 16 | (uint32_t)in[3] << 24;
 }
 
 void transfer_out_start(struct transfer_out *out, const struct message_object_offer *offer,
@@ -86,7 +77,7 @@ size_t transfer_out_next(struct transfer_out *out, unsigned char *packet)
     size_t n;
     size_t start = chunk_at(index, out->cipher_n, &n);
     memcpy(packet, out->offer.object, OBJECT_ID_BYTES);
-    put_index(packet + OBJECT_ID_BYTES, index);
+    little_put(packet + OBJECT_ID_BYTES, index, 4);
     memcpy(packet + TRANSFER_HEADER_BYTES, out->cipher + start, n);
     return TRANSFER_HEADER_BYTES + n;
 }
@@ -129,7 +120,7 @@ struct result transfer_in_chunk(struct transfer_in *in, const unsigned char *pac
         return failed(why, RESULT_REFUSED, "a chunk of %zu bytes is malformed", n);
     if (memcmp(packet, in->offer.object, OBJECT_ID_BYTES) != 0)
         return failed(why, RESULT_REFUSED, "a chunk belongs to another object");
-    uint32_t index = get_index(packet + OBJECT_ID_BYTES);
+    uint32_t index = (uint32_t)little_get(packet + OBJECT_ID_BYTES, 4);
     if (index >= in->chunks)
         return failed(why, RESULT_REFUSED, "chunk %u is beyond the object's %u", index, in->chunks);
     size_t expected;

@@ -4,6 +4,7 @@
 #include "proto/transfer.h"
 
 #include "proto/base/cleanup.h"
+#include "proto/base/endian.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -15,21 +16,15 @@ _Static_assert(OBJECT_ID_BYTES + 8 == crypto_aead_xchacha20poly1305_ietf_NPUBBYT
 
 enum { ASSOCIATED_BYTES = PLAN_HASH_BYTES + 8 };
 
-static void put_le(unsigned char *out, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        out[i] = (unsigned char)(v >> (8 * i));
-}
-
 static void chunk_context(const struct message_object_offer *offer, uint32_t index, uint32_t chunks,
                           unsigned char nonce[OBJECT_ID_BYTES + 8],
                           unsigned char associated[ASSOCIATED_BYTES])
 {
     memcpy(nonce, offer->object, OBJECT_ID_BYTES);
-    put_le(nonce + OBJECT_ID_BYTES, index, 8);
+    little_put(nonce + OBJECT_ID_BYTES, index, 8);
     memcpy(associated, offer->plain_hash, PLAN_HASH_BYTES);
-    put_le(associated + PLAN_HASH_BYTES, index, 4);
-    put_le(associated + PLAN_HASH_BYTES + 4, chunks, 4);
+    little_put(associated + PLAN_HASH_BYTES, index, 4);
+    little_put(associated + PLAN_HASH_BYTES + 4, chunks, 4);
 }
 
 struct result transfer_seal(const unsigned char *plain, size_t n,

@@ -3,6 +3,7 @@
 #include "agent/vault/journal.h"
 
 #include "proto/base/cleanup.h"
+#include "proto/base/endian.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -18,20 +19,6 @@ enum {
     HEADER_BYTES = 64,
     RECORD_MAX = HEADER_BYTES + JOURNAL_BODY_MAX + JOURNAL_HASH_BYTES,
 };
-
-static void put(unsigned char *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (unsigned char)(value >> (8 * i));
-}
-
-static uint64_t get(const unsigned char *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)at[i] << (8 * i);
-    return value;
-}
 
 /* Reads up to n bytes at offset; *ret_n is less at the end of the file. */
 static struct result read_at(const struct journal *journal, uint64_t offset, void *out, size_t n,
@@ -61,13 +48,13 @@ static size_t record_bytes(size_t body_n)
 /* Whether the n bytes in buffer begin with the record that must come next. */
 static bool record_fits(const struct journal *journal, const unsigned char *buffer, size_t n)
 {
-    if (n < record_bytes(0) || get(buffer, 4) != JOURNAL_MAGIC ||
-        get(buffer + 6, 2) != JOURNAL_VERSION)
+    if (n < record_bytes(0) || little_get(buffer, 4) != JOURNAL_MAGIC ||
+        little_get(buffer + 6, 2) != JOURNAL_VERSION)
         return false;
-    uint64_t body_n = get(buffer + 8, 4);
+    uint64_t body_n = little_get(buffer + 8, 4);
     if (body_n > JOURNAL_BODY_MAX || n < record_bytes((size_t)body_n))
         return false;
-    if (get(buffer + 16, 8) != journal->sequence + 1 ||
+    if (little_get(buffer + 16, 8) != journal->sequence + 1 ||
         memcmp(buffer + 32, journal->head, JOURNAL_HASH_BYTES) != 0)
         return false;
     unsigned char hash[JOURNAL_HASH_BYTES];
@@ -78,18 +65,18 @@ static bool record_fits(const struct journal *journal, const unsigned char *buff
 /* A torn record is shorter than its header says, or all of what follows is one record's worth. */
 static bool tail_torn(const unsigned char *buffer, size_t n)
 {
-    if (n < HEADER_BYTES || get(buffer, 4) != JOURNAL_MAGIC)
+    if (n < HEADER_BYTES || little_get(buffer, 4) != JOURNAL_MAGIC)
         return n < RECORD_MAX && (n < HEADER_BYTES || sodium_is_zero(buffer, n));
-    return n <= record_bytes((size_t)get(buffer + 8, 4));
+    return n <= record_bytes((size_t)little_get(buffer + 8, 4));
 }
 
 static struct journal_record record_of(const struct journal *journal, const unsigned char *buffer)
 {
-    size_t n = (size_t)get(buffer + 8, 4);
+    size_t n = (size_t)little_get(buffer + 8, 4);
     struct journal_record record = {
-        .type = (uint16_t)get(buffer + 4, 2),
-        .sequence = get(buffer + 16, 8),
-        .time_ms = get(buffer + 24, 8),
+        .type = (uint16_t)little_get(buffer + 4, 2),
+        .sequence = little_get(buffer + 16, 8),
+        .time_ms = little_get(buffer + 24, 8),
         .offset = journal->end + HEADER_BYTES,
         .body = buffer + HEADER_BYTES,
         .n = n,
@@ -185,12 +172,12 @@ struct result journal_append(struct journal *journal, uint16_t type, uint64_t ti
     CLEANUP(free_pointer) unsigned char *buffer = calloc(1, record_bytes(n));
     if (!buffer)
         return failed(why, RESULT_SYSTEM, "%s: no memory for a record", journal->name);
-    put(buffer, JOURNAL_MAGIC, 4);
-    put(buffer + 4, type, 2);
-    put(buffer + 6, JOURNAL_VERSION, 2);
-    put(buffer + 8, n, 4);
-    put(buffer + 16, journal->sequence + 1, 8);
-    put(buffer + 24, time_ms, 8);
+    little_put(buffer, JOURNAL_MAGIC, 4);
+    little_put(buffer + 4, type, 2);
+    little_put(buffer + 6, JOURNAL_VERSION, 2);
+    little_put(buffer + 8, n, 4);
+    little_put(buffer + 16, journal->sequence + 1, 8);
+    little_put(buffer + 24, time_ms, 8);
     memcpy(buffer + 32, journal->head, JOURNAL_HASH_BYTES);
     if (n > 0)
         memcpy(buffer + HEADER_BYTES, body, n);
