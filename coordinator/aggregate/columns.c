@@ -13,6 +13,12 @@ static bool is_trimmed(enum agg_kind kind)
     return kind == AGG_MEDIAN || kind == AGG_TRIMMED_MEAN;
 }
 
+/* Mean of the values nearest to the median, of all rows or of bulyan's. */
+static bool is_around(enum agg_kind kind)
+{
+    return kind == AGG_MEAMED || kind == AGG_BULYAN;
+}
+
 struct result columns_init(struct columns *columns, const struct kernels *kernels,
                            enum agg_kind kind, const struct agg_params *params, size_t n,
                            const double *weight, const uint32_t *taken, size_t taken_count,
@@ -26,6 +32,12 @@ struct result columns_init(struct columns *columns, const struct kernels *kernel
                                 .n = n,
                                 .taken = taken,
                                 .taken_count = taken_count};
+    if (is_around(kind)) {
+        size_t wires = kind == AGG_BULYAN ? taken_count : n;
+        if (!network_build_grouped(wires, 0, wires, true, &columns->network))
+            return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", wires);
+        return DONE;
+    }
     if (!is_trimmed(kind))
         return DONE;
     columns->drop = kind == AGG_MEDIAN ? (n - 1) / 2 : params->f;
@@ -47,7 +59,7 @@ void columns_free(struct columns *columns)
 
 size_t columns_scratch(size_t n)
 {
-    size_t tile = n * KERNEL_SORT_COLUMNS;
+    size_t tile = 2 * n * KERNEL_SORT_COLUMNS; /* the tile, and bulyan's choice of it */
     size_t column = n * (sizeof(double) + sizeof(struct keyed)) / sizeof(float);
     return tile + column + KERNEL_SORT_COLUMNS + KERNEL_LANES;
 }
@@ -71,22 +83,60 @@ static void fill_tile(size_t n, const float *const *x, size_t at, size_t width, 
 static void run_plain(const struct columns *c, const float *const *x, size_t count, float *scratch,
                       float *out)
 {
-    size_t n = c->taken ? c->taken_count : c->n;
+    size_t n = c->n;
     struct keyed *work = (struct keyed *)(void *)scratch;
     double *column = (double *)(void *)(work + n);
     for (size_t k = 0; k < count; k++) {
         for (size_t i = 0; i < n; i++)
-            column[i] = (double)x[c->taken ? c->taken[i] : i][k];
-        double value = c->taken ? plain_bulyan_column(n, n - 2 * c->params->f, column, work)
-                                : plain_column(c->kind, c->params, n, column, c->weight, work);
-        out[k] = (float)value;
+            column[i] = (double)x[i][k];
+        out[k] = (float)plain_column(c->kind, c->params, n, column, c->weight, work);
     }
+}
+
+/* Bulyan's definition breaks ties by the order in which rows were taken, so a column with a tie is
+ * done again from the rows. */
+static void settle_ties(const struct columns *c, const float *tile, const bool *tied,
+                        float *scratch, float *out)
+{
+    size_t theta = c->taken_count;
+    struct keyed *work = (struct keyed *)(void *)scratch;
+    double *column = (double *)(void *)(work + theta);
+    for (size_t k = 0; k < KERNEL_SORT_COLUMNS; k++) {
+        if (!tied[k])
+            continue;
+        for (size_t i = 0; i < theta; i++)
+            column[i] = (double)tile[c->taken[i] * KERNEL_SORT_COLUMNS + k];
+        out[k] = (float)plain_bulyan_column(theta, theta - 2 * c->params->f, column, work);
+    }
+}
+
+static void run_around(const struct columns *c, float *tile, float *scratch, float *mean)
+{
+    bool tied[KERNEL_SORT_COLUMNS];
+    size_t f = c->params->f;
+    if (c->kind == AGG_MEAMED) {
+        c->kernels->sort(&c->network, tile);
+        c->kernels->around(c->n, c->n - f, tile, mean, tied);
+        return;
+    }
+    float *chosen = scratch;
+    for (size_t i = 0; i < c->taken_count; i++)
+        memcpy(chosen + i * KERNEL_SORT_COLUMNS, tile + c->taken[i] * KERNEL_SORT_COLUMNS,
+               KERNEL_SORT_COLUMNS * sizeof *chosen);
+    c->kernels->sort(&c->network, chosen);
+    c->kernels->around(c->taken_count, c->taken_count - 2 * f, chosen, mean, tied);
+    settle_ties(c, tile, tied, scratch + c->taken_count * KERNEL_SORT_COLUMNS, mean);
 }
 
 void columns_run_tile(const struct columns *c, float *tile, size_t width, float *scratch,
                       float *out)
 {
     float mean[KERNEL_SORT_COLUMNS];
+    if (is_around(c->kind)) {
+        run_around(c, tile, scratch, mean);
+        memcpy(out, mean, width * sizeof *out);
+        return;
+    }
     if (c->network.step) {
         c->kernels->sort(&c->network, tile);
         c->kernels->average(c->n, c->drop, c->n - c->drop, tile, mean);

@@ -32,8 +32,10 @@ struct kernels {
 
     /* packed[i(i+1)/2 + j] += sum over columns of tile[i] tile[j], j <= i < rows: float32 fused
      * sums in each of 16 lanes, then double. tile is [rows][stride], count <= KERNEL_TILE a
-     * multiple of 16; rows beyond the last up to a multiple of KERNEL_ROWS are zero. */
-    void (*products)(size_t rows, size_t stride, size_t count, const float *tile, double *packed);
+     * multiple of 16. soon: NULL, or where the next tile of each row lies in memory, KERNEL_TILE
+     * floats each, to be fetched meanwhile. */
+    void (*products)(size_t rows, size_t stride, size_t count, const float *tile,
+                     const float *const *soon, double *packed);
 
     /* The same from rows that were not centred, wholly in double: the products are exact, so this
      * stands where float32 sums would drown small distances. */
@@ -57,6 +59,10 @@ struct kernels {
     /* out[c] = mean of rows first..past-1 of that tile of n rows: in double, but for n up to
      * KERNEL_TRIMMED_ROWS_MAX in the float32 order of the unrolled networks. */
     void (*average)(size_t n, size_t first, size_t past, const float *tile, float *out);
+
+    /* On a sorted tile of n rows: out[c] = mean of the keep values nearest to the median of column
+     * c, in double, an equally near pair deciding for the lower; tied[c] tells whether one did. */
+    void (*around)(size_t n, size_t keep, const float *tile, float *out, bool *tied);
 
     /* Unrolled network for n <= KERNEL_TRIMMED_ROWS_MAX rows, f >= 1; NULL where there is none, and
      * then sort and average give the same bits. */

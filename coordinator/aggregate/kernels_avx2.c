@@ -3,6 +3,7 @@
 #include "coordinator/aggregate/kernels_all.h"
 #include "coordinator/aggregate/vec_avx2.h"
 
+#include <stdint.h>
 #include <string.h>
 
 /* No unrolled sorts of groups: the table does it all. */
@@ -11,5 +12,5 @@
 #include "coordinator/aggregate/kernels_body.inc"
 
 const struct kernels kernels_avx2 = {
-    "avx2", centre, products, products_wide, mix, combine, sort, average, trimmed_avx2,
+    "avx2", centre, products, products_wide, mix, combine, sort, average, around, trimmed_avx2,
 };

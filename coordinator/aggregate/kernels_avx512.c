@@ -3,6 +3,7 @@
 #include "coordinator/aggregate/kernels_all.h"
 #include "coordinator/aggregate/vec_avx512.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #define V_GROUP_SORT sorted_avx512
@@ -10,5 +11,5 @@
 #include "coordinator/aggregate/kernels_body.inc"
 
 const struct kernels kernels_avx512 = {
-    "avx512", centre, products, products_wide, mix, combine, sort, average, trimmed_avx512,
+    "avx512", centre, products, products_wide, mix, combine, sort, average, around, trimmed_avx512,
 };

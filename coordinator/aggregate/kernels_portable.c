@@ -3,6 +3,7 @@
 #include "coordinator/aggregate/kernels_all.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 typedef struct {
@@ -80,5 +81,5 @@ static kernel_trimmed *trimmed(size_t n, size_t f)
 }
 
 const struct kernels kernels_portable = {
-    "portable", centre, products, products_wide, mix, combine, sort, average, trimmed,
+    "portable", centre, products, products_wide, mix, combine, sort, average, around, trimmed,
 };

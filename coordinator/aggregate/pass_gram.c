@@ -31,7 +31,8 @@ struct gram_tile {
     float *value;     /* [points][STRIDE] */
     float *reference; /* [KERNEL_TILE] */
     float *scratch;
-    float *row; /* [KERNEL_TILE], one row padded */
+    float *row;         /* [KERNEL_TILE], one row padded */
+    const float **soon; /* [points] where the next tile lies, when it is in memory */
 };
 
 static bool new_tile(struct gram_tile *tile, size_t count)
@@ -39,7 +40,8 @@ static bool new_tile(struct gram_tile *tile, size_t count)
     size_t scratch = columns_scratch(REFERENCE_ROWS);
     void *memory = NULL;
     size_t floats = count * STRIDE + 2 * KERNEL_TILE + scratch;
-    if (posix_memalign(&memory, 64, floats * sizeof(float)) != 0)
+    tile->soon = calloc(count, sizeof *tile->soon);
+    if (!tile->soon || posix_memalign(&memory, 64, floats * sizeof(float)) != 0)
         return false;
     memset(memory, 0, floats * sizeof(float));
     tile->value = memory;
@@ -60,9 +62,21 @@ static void find_reference(const struct gram_pass *pass, const struct reader *re
     columns_run(&pass->reference, rows, count, tile->scratch, tile->reference);
 }
 
+/* Where the tile after this one lies, for the kernels to fetch; NULL when it is not in memory. */
+static const float *const *next_tile(const struct gram_pass *pass, const struct reader *reader,
+                                     size_t block, size_t at, struct gram_tile *tile)
+{
+    size_t points = agg_points_count(pass->points);
+    if (!pass->source->rows || block * AGG_BLOCK + at + 2 * KERNEL_TILE > pass->source->d)
+        return NULL;
+    for (size_t i = 0; i < points; i++)
+        tile->soon[i] = i < pass->source->n ? reader->at[i] + at + KERNEL_TILE : tile->value;
+    return tile->soon;
+}
+
 /* Columns at..at+count-1 of every point into the tile, and their products into packed. */
 static void add_tile(const struct gram_pass *pass, const struct reader *reader, size_t at,
-                     size_t count, struct gram_tile *tile, double *packed)
+                     size_t count, struct gram_tile *tile, const float *const *soon, double *packed)
 {
     const struct kernels *kernels = pass->means->kernels;
     size_t points = agg_points_count(pass->points);
@@ -87,7 +101,7 @@ static void add_tile(const struct gram_pass *pass, const struct reader *reader, 
     if (pass->wide)
         kernels->products_wide(points, STRIDE, padded, tile->value, packed);
     else
-        kernels->products(points, STRIDE, padded, tile->value, packed);
+        kernels->products(points, STRIDE, padded, tile->value, soon, packed);
 }
 
 static size_t run_blocks(const struct gram_pass *pass, struct reader *reader,
@@ -103,7 +117,7 @@ static size_t run_blocks(const struct gram_pass *pass, struct reader *reader,
             return SIZE_MAX - 1;
         for (size_t at = 0; at < count; at += KERNEL_TILE)
             add_tile(pass, reader, at, count - at < KERNEL_TILE ? count - at : KERNEL_TILE, tile,
-                     packed);
+                     next_tile(pass, reader, block, at, tile), packed);
         gram_add(part, packed);
     }
     return SIZE_MAX;
@@ -124,6 +138,7 @@ static void work(void *context, unsigned worker)
     pass->bad[worker] =
         enough ? run_blocks(pass, &reader, &tile, &pass->part[worker], first, past) : SIZE_MAX - 1;
     free(tile.value);
+    free(tile.soon);
     reader_free(&reader);
 }
 

@@ -8,7 +8,7 @@
 
 typedef __m256 vec;
 
-#define PAIR_ROWS 2
+#define PAIR_ROWS 3
 enum { V_LANES = 8, MIX_VECTORS = 2 };
 
 #define V_LOAD(x) _mm256_loadu_ps(x)

@@ -4,6 +4,7 @@
  * float32: ByzFL, Flower, velocity-fl; f = n/5). Arguments: [kernels name] limits the run to one
  * table. */
 #include "coordinator/aggregate/run.h"
+#include "proto/compress/codec.h"
 
 #include <malloc.h>
 #include <math.h>
@@ -141,8 +142,75 @@ static double rule_time(const struct agg_means *means, const struct timing *t, c
     return best;
 }
 
+struct frames {
+    struct codec_view *view;
+};
+
+static bool decode(void *context, size_t row, size_t first, size_t count, float *out)
+{
+    const struct frames *frames = context;
+    codec_decode_blocks(&frames->view[row], first / CODEC_BLOCK,
+                        (count + CODEC_BLOCK - 1) / CODEC_BLOCK, out);
+    return true;
+}
+
+static void encode_rows(const struct codec *codec, size_t n, size_t d, struct frames *frames)
+{
+    size_t bytes = (size_t)codec_frame_bytes(codec, d);
+    float *x = malloc(d * sizeof *x);
+    struct why why = {""};
+    frames->view = calloc(n, sizeof *frames->view);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char seed[CODEC_SEED_BYTES] = {(unsigned char)i, (unsigned char)(i >> 8)};
+        unsigned char *frame = malloc(bytes);
+        size_t length = 0;
+        for (size_t c = 0; c < d; c++)
+            x[c] = (float)((c * 2654435761u + i * 40503u) % 1999u) / 1000.0f - 1.0f;
+        if (!frame || codec_encode(codec, seed, d, x, frame, bytes, &length, &why).code ||
+            codec_open(frame, length, d, &frames->view[i], &why).code) {
+            fprintf(stderr, "%s\n", why.text);
+            exit(1);
+        }
+    }
+    free(x);
+}
+
+static int compressed(size_t n, size_t d)
+{
+    static const char *const RULES[] = {"trimmed-mean", "multikrum", "nnm+trimmed-mean"};
+    struct codec codec;
+    struct why why = {""};
+    struct frames frames;
+    if (codec_parse("eden-4", &codec, &why).code)
+        return 1;
+    encode_rows(&codec, n, d, &frames);
+    float *out = malloc(d * sizeof *out);
+    struct agg_source source = {.n = n, .d = d, .decode = decode, .context = &frames};
+    for (size_t k = 0; k < sizeof RULES / sizeof RULES[0]; k++) {
+        struct agg_rule rule;
+        struct rusage use;
+        if (agg_rule_parse(RULES[k], &rule, &why).code)
+            return 1;
+        agg_rule_set_f(&rule, n / 5);
+        double start = now();
+        if (agg_run(&rule, &source, 2, out, NULL, &why).code) {
+            fprintf(stderr, "%s\n", why.text);
+            return 1;
+        }
+        double took = now() - start;
+        getrusage(RUSAGE_SELF, &use);
+        printf("%-20s n %zu d %zu eden-4: %.2f s, peak memory %ld MB of which frames %.0f MB\n",
+               RULES[k], n, d, took, use.ru_maxrss / 1024,
+               (double)n * (double)codec_frame_bytes(&codec, d) / 1048576.0);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "compressed") == 0)
+        return compressed(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
     size_t most = 0;
     for (size_t k = 0; k < sizeof TIMINGS / sizeof TIMINGS[0]; k++)
         most = TIMINGS[k].n * TIMINGS[k].d > most ? TIMINGS[k].n * TIMINGS[k].d : most;
