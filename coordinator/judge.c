@@ -42,6 +42,10 @@ static const char *status_word(enum evaluation_status status)
         return "refused_by_policy";
     case EVALUATION_BUDGET_EXHAUSTED:
         return "budget_exhausted";
+    case EVALUATION_SCHEMA_MISMATCH:
+        return "schema_mismatch";
+    case EVALUATION_TOO_CLOSE:
+        return "too_close_to_earlier_holdout";
     }
     return "unknown";
 }

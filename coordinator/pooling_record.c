@@ -2,36 +2,16 @@
 /* The record of a pooled evaluation as JSON. A figure that is not available is null. */
 #include "coordinator/pooling.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
-}
-
-static const char *status_text(enum evaluation_status status)
-{
-    switch (status) {
-    case EVALUATION_OK:
-        return "ok";
-    case EVALUATION_NO_LABELS:
-        return "no labels";
-    case EVALUATION_SINGLE_CLASS:
-        return "only one class in the holdout";
-    case EVALUATION_BELOW_MINIMUM_CELL:
-        return "below the minimum cell";
-    case EVALUATION_DEGENERATE_SCORES:
-        return "degenerate scores";
-    case EVALUATION_INVALID_INPUT:
-        return "invalid input";
-    case EVALUATION_REFUSED:
-        return "refused by the site's policy";
-    case EVALUATION_BUDGET_EXHAUSTED:
-        return "the metrics budget is exhausted";
-    }
-    return "unknown";
 }
 
 static const char *band(uint64_t rows)
@@ -62,12 +42,66 @@ static json_t *pooled_object(const struct pooling *p)
     return o;
 }
 
+static json_t *date(uint64_t ms)
+{
+    char text[16];
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms == 0 || !gmtime_r(&seconds, &tm) || strftime(text, sizeof text, "%Y-%m-%d", &tm) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+static json_t *band_of(uint64_t low, uint64_t high)
+{
+    char text[48];
+    if (high == 0)
+        snprintf(text, sizeof text, ">=%" PRIu64, low);
+    else
+        snprintf(text, sizeof text, "%" PRIu64 "-%" PRIu64, low, high);
+    return high == 0 && low == 0 ? json_string("0") : json_string(text);
+}
+
+static json_t *epoch_object(const struct evaluation_epoch *e)
+{
+    if (e->number == 0)
+        return json_null();
+    return json_pack("{s:i, s:o, s:b, s:o}", "number", (int)e->number, "date", date(e->date_ms),
+                     "static", e->reused, "patients_band", band_of(e->low, e->high));
+}
+
+static json_t *drift_column(const struct evaluation_drift_column *c)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
+                     evaluation_drift_status_name(c->status), "kl", number(c->kl), "kl_p",
+                     number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
+                     number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
+}
+
+static json_t *drift_object(const struct evaluation_drift *d)
+{
+    if (d->status == EVALUATION_DRIFT_UNTOLD)
+        return json_null();
+    json_t *columns = json_array();
+    for (uint32_t i = 0; i < d->columns_count; i++)
+        json_array_append_new(columns, drift_column(&d->columns[i]));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "status",
+                          evaluation_drift_status_name(d->status), "reference",
+                          d->of_training ? "training" : "holdout", "reference_date",
+                          date(d->reference_date_ms), "score", drift_column(&d->score), "mmd2",
+                          number(d->mmd2), "mmd_p", number(d->mmd_p), "expected_auroc",
+                          number(d->expected_auroc), "features", columns, "worst", d->worst);
+    json_object_set_new(o, "reference_band", band_of(d->reference_low, d->reference_high));
+    json_object_set_new(o, "current_band", band_of(d->current_low, d->current_high));
+    return o;
+}
+
 static json_t *site_object(const struct study *study, const struct pooling_input *input)
 {
     const struct evaluation_figures *f = &input->evaluation.models[0].groups[0];
     json_t *o = json_object();
     json_object_set_new(o, "name", json_string_nocheck(study->members[input->site].name));
-    json_object_set_new(o, "status", json_string(status_text(f->status)));
+    json_object_set_new(o, "status", json_string(evaluation_status_name(f->status)));
     json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
     json_object_set_new(o, "auroc", number(f->auroc));
     json_object_set_new(o, "auroc_low", number(f->auroc_low));
@@ -79,8 +113,20 @@ static json_t *site_object(const struct study *study, const struct pooling_input
     json_object_set_new(o, "accuracy", number(f->accuracy));
     json_object_set_new(o, "sensitivity", number(f->sensitivity));
     json_object_set_new(o, "specificity", number(f->specificity));
+    json_object_set_new(o, "ppv", number(f->ppv));
+    json_object_set_new(o, "alert_rate", number(f->alert_rate));
+    json_object_set_new(o, "sensitivity_at_specificity_0.9", number(f->sensitivity_fixed));
+    json_object_set_new(o, "ipa", number(f->ipa));
+    json_object_set_new(o, "ece", number(f->ece));
+    json_object_set_new(o, "ece_null", number(f->ece_null));
+    json_object_set_new(o, "spiegelhalter_z", number(f->spiegelhalter_z));
+    json_object_set_new(o, "macro_auroc", number(f->macro_auroc));
     json_object_set_new(o, "loss", number(f->loss));
     json_object_set_new(o, "metrics_epsilon", number(input->evaluation.metrics_epsilon));
+    json_object_set_new(o, "release",
+                        json_string(evaluation_release_name(input->evaluation.release)));
+    json_object_set_new(o, "epoch", epoch_object(&input->evaluation.epoch));
+    json_object_set_new(o, "drift", drift_object(&input->evaluation.drift));
     return o;
 }
 
@@ -93,7 +139,7 @@ static void add_subgroups(json_t *list, const struct study *study,
         json_t *o = json_object();
         json_object_set_new(o, "site", json_string_nocheck(study->members[input->site].name));
         json_object_set_new(o, "group", json_string_nocheck(f->group));
-        json_object_set_new(o, "status", json_string(status_text(f->status)));
+        json_object_set_new(o, "status", json_string(evaluation_status_name(f->status)));
         json_object_set_new(o, "auroc", number(f->auroc));
         json_object_set_new(o, "low", number(f->auroc_low));
         json_object_set_new(o, "high", number(f->auroc_high));

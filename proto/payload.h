@@ -11,6 +11,7 @@ enum {
     PAYLOAD_PARAMETERS_MAX = 1 << 27, /* floats of one model */
     EVALUATION_GROUPS_MAX = 128,
     EVALUATION_BINS_MAX = 64,
+    EVALUATION_EPOCHS_MAX = 1 << 20, /* of one holdout */
 };
 
 /* A set of models of the same shape: one (the candidate), or several for the cross-site matrix. */
@@ -47,6 +48,8 @@ enum evaluation_status {
     EVALUATION_INVALID_INPUT,
     EVALUATION_REFUSED,
     EVALUATION_BUDGET_EXHAUSTED,
+    EVALUATION_SCHEMA_MISMATCH, /* the site's data do not fit the plan any more */
+    EVALUATION_TOO_CLOSE,       /* the holdout differs from an earlier one by fewer than a cell */
 };
 
 /* Figures of one model on one group of a site's holdout. NaN = not available. */
@@ -66,6 +69,64 @@ struct evaluation_figures {
     double ipa; /* 1 - brier / (prevalence (1 - prevalence)) */
     /* Paired difference in AUROC to the same group of the first model of the set. */
     double difference, difference_variance;
+    double ppv, alert_rate;   /* at the plan's threshold */
+    double sensitivity_fixed; /* at the smallest threshold of specificity .9 */
+    double macro_auroc;       /* plain mean of one class against the rest; classes only */
+    double difference_p;      /* permutation p of the difference; small groups only */
+};
+
+/* In which form the figures left the site. */
+enum evaluation_release {
+    EVALUATION_RELEASE_UNTOLD,
+    EVALUATION_RELEASE_THRESHOLD,        /* rounded figures, small cells suppressed */
+    EVALUATION_RELEASE_HISTOGRAM,        /* and a score histogram by class */
+    EVALUATION_RELEASE_NOISED_HISTOGRAM, /* that with noise, and nothing else */
+    EVALUATION_RELEASE_NONE,             /* statuses only */
+};
+
+/* The holdout that was judged on. Patients move into it once and stay. */
+struct evaluation_epoch {
+    uint32_t number;    /* from 1 at this site for this label; 0 = not told */
+    uint64_t date_ms;   /* midnight (UTC) of the day on which it was first judged on */
+    bool reused;        /* a static holdout: the very same patients were judged on before */
+    uint64_t low, high; /* its patients in a band, inclusive; high 0 = open end */
+};
+
+enum evaluation_drift_status {
+    EVALUATION_DRIFT_UNTOLD,
+    EVALUATION_DRIFT_OK,
+    EVALUATION_DRIFT_FEW_ROWS,     /* too few patients on either side */
+    EVALUATION_DRIFT_NO_REFERENCE, /* none was frozen for the study */
+    EVALUATION_DRIFT_NOTHING_NEW,  /* the reference's own patients: nobody came since */
+    EVALUATION_DRIFT_CONSTANT,     /* one value in the reference: no bins */
+    EVALUATION_DRIFT_REFUSED,      /* by policy, or the plan noises all figures */
+    EVALUATION_DRIFT_INVALID,      /* non-finite values */
+};
+
+/* One column of the plan, or the first model's score (its name is empty): now against the
+ * reference. NaN = not available. */
+struct evaluation_drift_column {
+    char name[PLAN_NAME_BYTES];
+    enum evaluation_drift_status status;
+    double kl, psi;     /* nats; KL of now from the reference */
+    double kl_p, psi_p; /* of no drift */
+    double ks, ks_p;    /* numbers and the score only */
+    double missing_z;   /* of two shares of missing cells; features only */
+};
+
+/* Label-free drift since the study was activated. */
+struct evaluation_drift {
+    enum evaluation_drift_status status;
+    bool of_training;           /* the reference: training patients, else the first holdout */
+    uint64_t reference_date_ms; /* midnight (UTC) of the day it was frozen; 0 = none */
+    uint64_t reference_low, reference_high; /* patients in bands, as above */
+    uint64_t current_low, current_high;
+    struct evaluation_drift_column score;
+    double mmd2, mmd_p;          /* over all inputs, random features, seeded permutations */
+    double expected_auroc;       /* of the first model, without labels, were it calibrated */
+    char worst[PLAN_NAME_BYTES]; /* column with the largest KL; empty = none */
+    uint32_t columns_count;
+    struct evaluation_drift_column *columns; /* owned by the evaluation */
 };
 
 struct evaluation_model {
@@ -84,7 +145,22 @@ struct payload_evaluation {
     uint32_t models_count;
     struct evaluation_model *models; /* owned */
     double metrics_epsilon;          /* charged for this release, 0 = none */
+    enum evaluation_release release;
+    struct evaluation_epoch epoch;
+    struct evaluation_drift drift;
 };
+
+/* The band that a number of patients falls into: <50, 50-99, ... */
+void evaluation_band(uint64_t patients, uint64_t *ret_low, uint64_t *ret_high);
+
+const char *evaluation_status_name(enum evaluation_status status);
+const char *evaluation_release_name(enum evaluation_release release);
+const char *evaluation_drift_status_name(enum evaluation_drift_status status);
+
+/* Every number NaN, no columns, that status. */
+void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_drift_status status);
+void evaluation_drift_column_clear(struct evaluation_drift_column *column,
+                                   enum evaluation_drift_status status);
 
 /* Encoders allocate *ret_bytes (owned by the caller, free). Decoders allocate into the struct
  * (freed by its _free) and refuse anything beyond the named limits, non-finite parameters, or

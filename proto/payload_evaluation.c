@@ -3,6 +3,7 @@
 #include "proto/payload.h"
 
 #include "proto/codec_field.h"
+#include "proto/payload_drift.h"
 #include "proto/schema/consilium.pb-c.h"
 
 #include <math.h>
@@ -34,6 +35,11 @@ static const size_t FIGURES[] = {
     offsetof(struct evaluation_figures, ipa),
     offsetof(struct evaluation_figures, difference),
     offsetof(struct evaluation_figures, difference_variance),
+    offsetof(struct evaluation_figures, ppv),
+    offsetof(struct evaluation_figures, alert_rate),
+    offsetof(struct evaluation_figures, sensitivity_fixed),
+    offsetof(struct evaluation_figures, macro_auroc),
+    offsetof(struct evaluation_figures, difference_p),
 };
 
 enum {
@@ -134,10 +140,19 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
     m.n_models = evaluation->models_count;
     m.models = a.model_pointers;
     m.metrics_epsilon = evaluation->metrics_epsilon;
+    m.release = evaluation->release;
+    struct payload_drift_wire wire;
+    if (!payload_drift_wire(&wire, evaluation)) {
+        arena_free(&a);
+        return failed(why, RESULT_SYSTEM, "out of memory for an evaluation");
+    }
+    m.epoch = &wire.epoch;
+    m.drift = &wire.drift;
     *ret_n = cns__evaluation__get_packed_size(&m);
     *ret_bytes = malloc(*ret_n + 1);
     if (*ret_bytes)
         cns__evaluation__pack(&m, *ret_bytes);
+    payload_drift_wire_free(&wire);
     arena_free(&a);
     return *ret_bytes ? DONE : failed(why, RESULT_SYSTEM, "out of memory for an evaluation");
 }
@@ -145,7 +160,7 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
 static struct result read_figures(struct evaluation_figures *to, const Cns__Figures *from,
                                   struct why *why)
 {
-    if (from->status < EVALUATION_OK || from->status > EVALUATION_BUDGET_EXHAUSTED)
+    if (from->status < EVALUATION_OK || from->status > EVALUATION_TOO_CLOSE)
         return failed(why, RESULT_INPUT, "field 'status' is %u, not a status", from->status);
     if (from->n_values > FIGURES_WIRE_MAX)
         return failed(why, RESULT_INPUT, "an evaluation lists %zu figures, more than %d",
@@ -208,7 +223,12 @@ static struct result read_evaluation(struct payload_evaluation *to, const Cns__E
     to->models_count = (uint32_t)from->n_models;
     for (size_t i = 0; i < from->n_models; i++)
         TRY(read_evaluation_model(&to->models[i], from->models[i], why));
-    return DONE;
+    if (from->release > EVALUATION_RELEASE_NONE)
+        return failed(why, RESULT_INPUT, "field 'release' is %u, not a form of release",
+                      from->release);
+    to->release = (enum evaluation_release)from->release;
+    TRY(payload_epoch_read(&to->epoch, from->epoch, why));
+    return payload_drift_read(&to->drift, from->drift, why);
 }
 
 struct result payload_evaluation_decode(struct payload_evaluation *evaluation,
@@ -232,5 +252,6 @@ void payload_evaluation_free(struct payload_evaluation *evaluation)
     for (size_t i = 0; i < evaluation->models_count; i++)
         free(evaluation->models[i].groups);
     free(evaluation->models);
+    free(evaluation->drift.columns);
     memset(evaluation, 0, sizeof *evaluation);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 enum { ECE_BINS = 10 };
+static const double FIXED_SPECIFICITY = 0.9;
 
 void figures_clear(struct evaluation_figures *f, enum evaluation_status status)
 {
@@ -26,7 +27,8 @@ void figures_clear(struct evaluation_figures *f, enum evaluation_status status)
     f->observed_expected = nan;
     f->accuracy = f->sensitivity = f->specificity = f->loss = nan;
     f->ece = f->ece_null = f->spiegelhalter_z = f->ipa = nan;
-    f->difference = f->difference_variance = nan;
+    f->difference = f->difference_variance = f->difference_p = nan;
+    f->ppv = f->alert_rate = f->sensitivity_fixed = f->macro_auroc = nan;
 }
 
 static int by_value(const void *a, const void *b)
@@ -124,12 +126,18 @@ static void put_decisions(struct evaluation_figures *f, size_t n, const double *
                           double threshold)
 {
     struct confusion c;
+    double at, sensitivity;
+    if (threshold_at_specificity(n, y, p, FIXED_SPECIFICITY, &at, &sensitivity) == STAT_OK &&
+        isfinite(at))
+        f->sensitivity_fixed = sensitivity;
     if (!(threshold > 0.0) || threshold_confusion(n, y, p, threshold, &c) != STAT_OK)
         return;
     struct confusion_rates rates = threshold_rates(&c);
     f->accuracy = rates.acc;
     f->sensitivity = rates.sens;
     f->specificity = rates.spec;
+    f->ppv = rates.ppv;
+    f->alert_rate = rates.alert;
 }
 
 void figures_binary(struct evaluation_figures *f, size_t n, const double *y, const double *p,

@@ -38,6 +38,11 @@ static void blank(struct evaluation_figures *f, enum evaluation_status status)
         .ipa = NAN,
         .difference = NAN,
         .difference_variance = NAN,
+        .ppv = NAN,
+        .alert_rate = NAN,
+        .sensitivity_fixed = NAN,
+        .macro_auroc = NAN,
+        .difference_p = NAN,
     };
     memcpy(f->group, group, sizeof group);
 }
@@ -64,6 +69,11 @@ static void round_figures(struct evaluation_figures *f)
         &f->spiegelhalter_z,
         &f->ipa,
         &f->difference,
+        &f->ppv,
+        &f->alert_rate,
+        &f->sensitivity_fixed,
+        &f->macro_auroc,
+        &f->difference_p,
     };
     for (size_t i = 0; i < sizeof coarse / sizeof coarse[0]; i++)
         *coarse[i] = rounded(*coarse[i], step);
@@ -159,9 +169,20 @@ static void coarsen(struct evaluation_model *m, unsigned min_cell)
         m->bins_count = 0;
 }
 
+static enum evaluation_release release_form(enum policy_metrics metrics, bool noised)
+{
+    if (metrics == METRICS_NONE || (metrics == METRICS_NOISED_HISTOGRAM && !noised))
+        return EVALUATION_RELEASE_NONE;
+    if (noised)
+        return EVALUATION_RELEASE_NOISED_HISTOGRAM;
+    return metrics == METRICS_THRESHOLD ? EVALUATION_RELEASE_THRESHOLD
+                                        : EVALUATION_RELEASE_HISTOGRAM;
+}
+
 void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,
                    unsigned min_cell, bool noised)
 {
+    evaluation->release = release_form(metrics, noised);
     for (uint32_t i = 0; i < evaluation->models_count; i++) {
         struct evaluation_model *m = &evaluation->models[i];
         if (metrics == METRICS_NONE || (metrics == METRICS_NOISED_HISTOGRAM && !noised)) {
