@@ -166,7 +166,7 @@ static bool advance(struct link_mqtt *l, struct link_event *event)
     if (notes.subscribed && l->state == STATE_SUBSCRIBING)
         return up(l, event);
     if (expired && l->state != STATE_UP)
-        return abandon(l, "it does not answer", event);
+        return abandon(l, MQTT_NO_ANSWER, event);
     return false;
 }
 

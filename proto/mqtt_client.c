@@ -56,7 +56,7 @@ static const char *failure_text(const struct session *s, int code, const char *m
         text = s->client->tls_reason;
     if (!text && message && strstr(message, "completion"))
         text = "it closes the connection: it may not accept this member's certificate any more";
-    return text ? text : "it does not answer";
+    return text ? text : MQTT_NO_ANSWER;
 }
 
 static void note_failure(struct session *s, int code, const char *message)

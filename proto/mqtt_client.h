@@ -11,6 +11,9 @@
 
 enum { MQTT_SUBSCRIPTIONS_MAX = 8, MQTT_REASON_BYTES = 192 };
 
+/* Why a connection failed when neither the library nor the broker says more. */
+#define MQTT_NO_ANSWER "it does not answer: does its name resolve here, is its port open?"
+
 /* What the callbacks have seen since the owner last looked. */
 struct mqtt_notes {
     bool connected, subscribed;

@@ -22,7 +22,7 @@ stop_all() {
 trap stop_all EXIT
 
 consortium=$out/consortium
-"$consilium" init "$consortium" --name evidence --host localhost --port $((21000 + $$ % 18000)) >"$out/log"
+"$consilium" init "$consortium" --name evidence --host 127.0.0.1 --port $((21000 + $$ % 18000)) >"$out/log"
 echo '{"policy": {"auc_floor": 0.7}, "stages": {"shadow_min_days": 0, "pilot_min_days": 0}}' >"$consortium/gate.json"
 "$consilium" site request "$out/researcher" --name researcher --role researcher >>"$out/log"
 "$consilium" site approve "$consortium" "$out/researcher/researcher.request" --yes >>"$out/log"

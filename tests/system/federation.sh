@@ -223,7 +223,7 @@ add_site() {
 # open_consortium: the authority, broker and coordinator running, a researcher "ada".
 open_consortium() {
     free_port
-    must "$consilium" init "$dir/consortium" --name trial --host localhost --port "$port"
+    must "$consilium" init "$dir/consortium" --name trial --host 127.0.0.1 --port "$port"
     must enrol ada researcher "$dir/ada"
     start_broker
     start_coordinator

@@ -79,7 +79,7 @@ plan second 8
 # Holdouts are drawn by keys of each run: the calibration limits must hold for all of them.
 port=$((21000 + $$ % 18000))
 consortium=$out/consortium
-"$consilium" init "$consortium" --name gatetest --host localhost --port "$port" >"$out/log/init.txt"
+"$consilium" init "$consortium" --name gatetest --host 127.0.0.1 --port "$port" >"$out/log/init.txt"
 cat >"$consortium/gate.json" <<'EOF'
 {"policy": {"auc_floor": 0.7, "slope_min": 0.3, "slope_max": 3, "ece_excess_max": 0.2},
  "stages": {"shadow_min_days": 0, "pilot_min_days": 0}}
