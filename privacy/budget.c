@@ -115,8 +115,9 @@ static void explain(const struct budget *b, const struct budget_charge *c, struc
                  round_up(a->noise_factor));
     snprintf(a->text, sizeof a->text,
              "refused: %s of %s needs more than is left: epsilon %.4g of %.4g at delta %.3g is "
-             "spent; %s",
-             c->purpose, c->study, a->spent_before, b->epsilon, b->delta, fit);
+             "spent, %.4g is left; %s",
+             c->purpose, c->study, a->spent_before, b->epsilon, b->delta,
+             fmax(b->epsilon - a->spent_before, 0), fit);
 }
 
 static enum budget_verdict invalid(struct budget_answer *a, const char *what)

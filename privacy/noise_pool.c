@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring of samples between one filling thread and its takers. */
+/* A ring of samples between one filling thread and its takers; locked memory, wiped as taken. */
 #include "privacy/noise_pool.h"
 
 #include "privacy/noise.h"
@@ -57,10 +57,12 @@ struct noise_pool *noise_pool_start(size_t capacity)
     if (capacity == 0 || capacity > NOISE_POOL_MAX)
         return NULL;
     struct noise_pool *pool = calloc(1, sizeof *pool);
-    if (!pool)
+    if (!pool || sodium_init() < 0) {
+        free(pool);
         return NULL;
+    }
     pool->capacity = capacity;
-    pool->ring = calloc(capacity, sizeof *pool->ring);
+    pool->ring = sodium_allocarray(capacity, sizeof *pool->ring);
     if (!pool->ring) {
         free(pool);
         return NULL;
@@ -72,7 +74,7 @@ struct noise_pool *noise_pool_start(size_t capacity)
         rng_wipe(&pool->rng);
         pthread_mutex_destroy(&pool->lock);
         pthread_cond_destroy(&pool->changed);
-        free(pool->ring);
+        sodium_free(pool->ring);
         free(pool);
         return NULL;
     }
@@ -117,9 +119,8 @@ void noise_pool_stop(struct noise_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     pthread_join(pool->thread, NULL);
     rng_wipe(&pool->rng);
-    sodium_memzero(pool->ring, pool->capacity * sizeof *pool->ring);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->changed);
-    free(pool->ring);
+    sodium_free(pool->ring);
     free(pool);
 }

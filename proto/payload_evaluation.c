@@ -106,6 +106,42 @@ static double *borrow(const double *values)
     return view;
 }
 
+/* Varints grow by so much at most: per group, per model. */
+enum { GROUP_SLACK = 32, MODEL_SLACK = 32 };
+
+/* So much padding at least that its own length takes the same bytes on the wire for all counts. */
+static size_t padding_least(size_t models, size_t groups)
+{
+    size_t most = models * MODEL_SLACK + groups * GROUP_SLACK;
+    return most + 128 < 1 << 14 ? 128 : 1 << 14;
+}
+
+/* Zeros that bring the message to one size for all counts and figures of the same form: the size
+ * with the longest numbers, which are tried on and taken off again. */
+static size_t padding_of(Cns__Evaluation *m, struct arena *a, const struct payload_evaluation *from)
+{
+    size_t actual = cns__evaluation__get_packed_size(m), at = 0;
+    for (size_t i = 0; i < from->models_count; i++) {
+        a->models[i].difference = a->models[i].difference_variance = 1.0;
+        for (size_t g = 0; g < from->models[i].groups_count; g++, at++) {
+            a->groups[at].status = EVALUATION_OK;
+            a->groups[at].positives = a->groups[at].negatives = UINT64_MAX;
+        }
+    }
+    size_t longest = cns__evaluation__get_packed_size(m);
+    at = 0;
+    for (size_t i = 0; i < from->models_count; i++) {
+        a->models[i].difference = from->models[i].difference;
+        a->models[i].difference_variance = from->models[i].difference_variance;
+        for (size_t g = 0; g < from->models[i].groups_count; g++, at++) {
+            a->groups[at].status = from->models[i].groups[g].status;
+            a->groups[at].positives = from->models[i].groups[g].positives;
+            a->groups[at].negatives = from->models[i].groups[g].negatives;
+        }
+    }
+    return longest - actual;
+}
+
 struct result payload_evaluation_encode(const struct payload_evaluation *evaluation,
                                         unsigned char **ret_bytes, size_t *ret_n, struct why *why)
 {
@@ -148,11 +184,15 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
     }
     m.epoch = &wire.epoch;
     m.drift = &wire.drift;
+    m.padding.len =
+        padding_least(evaluation->models_count, groups) + padding_of(&m, &a, evaluation);
+    m.padding.data = calloc(1, m.padding.len);
     *ret_n = cns__evaluation__get_packed_size(&m);
-    *ret_bytes = malloc(*ret_n + 1);
+    *ret_bytes = m.padding.data ? malloc(*ret_n + 1) : NULL;
     if (*ret_bytes)
         cns__evaluation__pack(&m, *ret_bytes);
     payload_drift_wire_free(&wire);
+    free(m.padding.data);
     arena_free(&a);
     return *ret_bytes ? DONE : failed(why, RESULT_SYSTEM, "out of memory for an evaluation");
 }

@@ -148,6 +148,19 @@ void hospital_open(struct hospital *hospital, const char *plan_lines, const char
     hospital_start(hospital);
 }
 
+void hospital_rename(struct hospital *hospital, const char *study)
+{
+    struct why why;
+    char *at = strstr(hospital->plan_text, "study: ");
+    assert_non_null(at);
+    assert_true(strcspn(at + 7, "\n") == strlen(study));
+    memcpy(at + 7, study, strlen(study));
+    plan_free(&hospital->plan);
+    if (!ok(plan_parse(&hospital->plan, "plan", hospital->plan_text, strlen(hospital->plan_text),
+                       &why)))
+        fail_msg("%s", why.text);
+}
+
 void hospital_close(struct hospital *hospital)
 {
     char line[128];
@@ -163,7 +176,7 @@ struct message *hospital_message(struct hospital *hospital, enum message_kind ki
     memset(hospital->message, 0, sizeof *hospital->message);
     hospital->message->kind = kind;
     hospital->message->head.task = task;
-    strcpy(hospital->message->head.study, "falls");
+    strcpy(hospital->message->head.study, hospital->plan.study);
     return hospital->message;
 }
 

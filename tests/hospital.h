@@ -29,6 +29,9 @@ struct hospital {
 void hospital_open(struct hospital *hospital, const char *plan_lines, const char *policy_lines);
 void hospital_close(struct hospital *hospital);
 
+/* Gives the plan another name of as many letters: a second study beside the first. */
+void hospital_rename(struct hospital *hospital, const char *study);
+
 /* Starts the vault from what is on disk, as a new process would; stop is a crash at this point. */
 void hospital_start(struct hospital *hospital);
 void hospital_crash(struct hospital *hospital);

@@ -83,6 +83,23 @@ double cost_so_far(const struct plan *plan, const struct ledger_study *study, ui
     return fmin(bound.upper, study->charge.epsilon);
 }
 
+double cost_noise_that_fits(const struct ledger_charge *charge, double epsilon)
+{
+    CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
+    char error[EVENT_ERROR_MAX];
+    double noise;
+    if (!events || charge->events[0] == '\0' ||
+        event_list_parse(events, charge->events, error) != 0 || !(events->events[0].noise > 0.0))
+        return (double)NAN;
+    /* The plan's multiplier is a little more than the event's: see sensitivity(). */
+    double share = charge->noise_multiplier / events->events[0].noise;
+    events->events[0].noise = 0.0;
+    if (accountant_calibrate(events, epsilon, charge->delta, NULL, &noise) != ACCOUNTANT_OK)
+        return (double)NAN;
+    double unit = pow(10.0, floor(log10(noise * share)) - 2.0);
+    return ceil(noise * share / unit) * unit;
+}
+
 double cost_of_figures(const struct plan *plan, size_t models)
 {
     if (plan->privacy.mode == PRIVACY_NONE || plan->privacy.metrics_noise <= 0.0 || models == 0)

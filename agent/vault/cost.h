@@ -18,6 +18,10 @@ struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
 double cost_so_far(const struct plan *plan, const struct ledger_study *study, uint32_t rounds,
                    uint64_t declared_patients);
 
+/* Least noise multiplier, to three digits, with which the charged plan would cost epsilon at its
+ * delta; NAN when none does. */
+double cost_noise_that_fits(const struct ledger_charge *charge, double epsilon);
+
 /* What the noised figures of so many models cost by themselves, of the whole charge; 0 when they
  * are not noised. */
 double cost_of_figures(const struct plan *plan, size_t models);

@@ -4,10 +4,10 @@
 
 #include "agent/vault/dataset_csv.h"
 #include "agent/vault/dataset_rows.h"
+#include "agent/vault/locked.h"
 #include "privacy/clip_norm.h"
 
 #include <math.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,15 +131,15 @@ static bool part_create(struct dataset_part *part, const struct reading *r, size
                         size_t patients, bool weighted)
 {
     part->slots = r->slots;
-    part->x = calloc(rows * r->rows.inputs + 1, sizeof *part->x);
-    part->y = calloc(rows + 1, sizeof *part->y);
-    part->square = calloc(rows + 1, sizeof *part->square);
+    part->x = locked_calloc(rows * r->rows.inputs + 1, sizeof *part->x);
+    part->y = locked_calloc(rows + 1, sizeof *part->y);
+    part->square = locked_calloc(rows + 1, sizeof *part->square);
     part->first = calloc(patients + 1, sizeof *part->first);
     part->slot_first = calloc(r->slots + 1, sizeof *part->slot_first);
     if (weighted)
-        part->weight = calloc(rows + 1, sizeof *part->weight);
+        part->weight = locked_calloc(rows + 1, sizeof *part->weight);
     if (r->rows.groups)
-        part->groups = calloc(rows * r->rows.groups + 1, sizeof *part->groups);
+        part->groups = locked_calloc(rows * r->rows.groups + 1, sizeof *part->groups);
     return part->x && part->y && part->square && part->first && part->slot_first &&
            (part->weight || !weighted) && (part->groups || !r->rows.groups);
 }
@@ -259,25 +259,21 @@ struct result dataset_load(struct dataset *dataset, const struct plan *plan,
     return result;
 }
 
-static void part_free(struct dataset_part *part, size_t inputs)
+static void part_free(struct dataset_part *part)
 {
-    if (part->x)
-        sodium_memzero(part->x, part->rows * inputs * sizeof *part->x);
-    if (part->y)
-        sodium_memzero(part->y, part->rows * sizeof *part->y);
-    free(part->x);
-    free(part->y);
-    free(part->weight);
-    free(part->square);
-    free(part->groups);
+    locked_free(part->x);
+    locked_free(part->y);
+    locked_free(part->weight);
+    locked_free(part->square);
+    locked_free(part->groups);
     free(part->first);
     free(part->slot_first);
 }
 
 void dataset_free(struct dataset *dataset)
 {
-    part_free(&dataset->train, dataset->inputs);
-    part_free(&dataset->holdout, dataset->inputs);
+    part_free(&dataset->train);
+    part_free(&dataset->holdout);
     memset(dataset, 0, sizeof *dataset);
 }
 

@@ -3,6 +3,7 @@
 #include "agent/vault/dataset_rows.h"
 
 #include "agent/vault/dataset.h"
+#include "agent/vault/locked.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -13,18 +14,17 @@ enum { FIRST_CAPACITY = 1024 };
 /* realloc would leave a copy of patient rows behind. */
 static void *grown(void *old, size_t old_bytes, size_t bytes)
 {
-    unsigned char *fresh = calloc(1, bytes);
+    unsigned char *fresh = locked_calloc(bytes, 1);
     if (fresh && old) {
         memcpy(fresh, old, old_bytes);
-        sodium_memzero(old, old_bytes);
-        free(old);
+        locked_free(old);
     }
     return fresh;
 }
 
 static bool grow(void **array, size_t each, size_t count, size_t capacity)
 {
-    void *fresh = grown(*array, count * each, capacity * each + 1);
+    void *fresh = grown(*array, count * each, (capacity * each / 16 + 1) * 16);
     if (!fresh)
         return false;
     *array = fresh;
@@ -139,19 +139,11 @@ void rows_fingerprint(const struct rows *rows, const unsigned char *secret, unsi
     crypto_generichash_final(&state, out, 32);
 }
 
-static void wipe(void *p, size_t bytes)
-{
-    if (p)
-        sodium_memzero(p, bytes);
-    free(p);
-}
-
 void rows_free(struct rows *rows)
 {
-    size_t n = rows->count;
-    wipe(rows->x, n * rows->inputs * sizeof(double));
-    wipe(rows->y, n * sizeof(double));
-    wipe(rows->group, n * rows->groups);
-    wipe(rows->key, n * sizeof *rows->key);
+    locked_free(rows->x);
+    locked_free(rows->y);
+    locked_free(rows->group);
+    locked_free(rows->key);
     memset(rows, 0, sizeof *rows);
 }

@@ -117,6 +117,7 @@ static struct result run(const char *path, const char *data, bool landlock, stru
     struct stat st;
     if (fstat(IPC_VAULT_DESCRIPTOR, &st) < 0 || !S_ISSOCK(st.st_mode))
         return failed(why, RESULT_INPUT, "the vault is started by consilium-agent run");
+    vault.on_time = true;
     TRY(folder_at(&folder, path, data, why));
     TRY(open_all(&folder, &vault, why));
     TRY(serve_open(&serve, &vault, IPC_VAULT_DESCRIPTOR, OBJECT_BYTES_MAX, why));

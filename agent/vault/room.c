@@ -2,9 +2,13 @@
 /* Loads a study's plan and patients, one study at a time. */
 #include "agent/vault/room.h"
 
+#include "agent/vault/locked.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/clock.h"
+#include "proto/base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,11 +76,29 @@ struct result room_enter_known(struct vault *vault, const struct ledger_study *s
     return room_enter(vault, study->name, &plan, why);
 }
 
-struct result room_load(struct vault *vault, struct why *why)
+bool room_on_time(const struct vault *vault)
+{
+    return vault->on_time && vault->room->plan.privacy.mode == PRIVACY_PATIENT;
+}
+
+struct result room_measure(struct vault *vault, double noise, struct why *why)
 {
     struct room *room = vault->room;
-    if (room->loaded)
+    uint64_t declared = vault->mapping.declared_patients;
+    if (room->measured || !room_on_time(vault))
         return DONE;
+    TRY(slot_measure(&room->speed, &room->plan, declared, noise, why));
+    room->measured = true;
+    log_info("%s: a round of training leaves every %" PRIu64
+             " ms, figures of a model every %" PRIu64 " ms",
+             room->study, slot_training_ms(&room->speed, &room->plan, declared),
+             slot_evaluation_ms(&room->speed, &room->plan, declared, 1));
+    return DONE;
+}
+
+static struct result load(struct vault *vault, struct why *why)
+{
+    struct room *room = vault->room;
     if (!vault->data_present)
         return failed(why, RESULT_INPUT, "the site has no mapping.yaml or no data file");
     int fd = dup(vault->data_fd);
@@ -94,4 +116,20 @@ struct result room_load(struct vault *vault, struct why *why)
                      vault->holdout_key, why));
     room->loaded = true;
     return DONE;
+}
+
+struct result room_load(struct vault *vault, struct why *why)
+{
+    struct room *room = vault->room;
+    uint64_t started_ms = clock_monotonic_ms();
+    if (room->loaded)
+        return DONE;
+    struct result r = load(vault, why);
+    if (locked_missed() > 0)
+        log_warning("%zu kB of patients' rows could not be locked: they may reach the swap; raise "
+                    "the limit on locked memory (RLIMIT_MEMLOCK)",
+                    (locked_missed() + 1023) / 1024);
+    if (room_on_time(vault))
+        slot_wait(started_ms, slot_loading_ms(&room->plan, vault->mapping.declared_patients));
+    return r;
 }

@@ -3,6 +3,7 @@
 #ifndef CONSILIUM_VAULT_ROOM_H
 #define CONSILIUM_VAULT_ROOM_H
 
+#include "agent/vault/slot.h"
 #include "agent/vault/train.h"
 #include "agent/vault/vault.h"
 
@@ -12,6 +13,8 @@ struct room {
     struct dataset data;
     bool loaded;             /* data */
     struct trainer *trainer; /* NULL until the first round */
+    bool measured;           /* speed */
+    struct slot_speed speed;
 };
 
 /* The plan inside a researcher's signed launch. Checks signature, consortium and study.
@@ -32,6 +35,13 @@ struct result room_enter_known(struct vault *vault, const struct ledger_study *s
 /* Reads the patients of the loaded study unless that was done. The sentence names file, line and
  * column: it is for the site's own log. */
 struct result room_load(struct vault *vault, struct why *why) MUST_CHECK;
+
+/* Whether what the loaded study releases leaves in slots. */
+bool room_on_time(const struct vault *vault);
+
+/* How fast this machine is at the loaded study, measured once; nothing where it has no slots.
+ * noise: the study's noise multiplier. */
+struct result room_measure(struct vault *vault, double noise, struct why *why) MUST_CHECK;
 
 void room_leave(struct vault *vault);
 

@@ -25,6 +25,11 @@ void speaker_close(struct speaker *speaker)
     speaker->message = NULL;
 }
 
+uint64_t speak_memory_kb(uint64_t kb)
+{
+    return (kb + SPEAK_MEMORY_STEP_KB - 1) / SPEAK_MEMORY_STEP_KB * SPEAK_MEMORY_STEP_KB;
+}
+
 static uint64_t own_peak_kb(void)
 {
     struct rusage usage = {0};
@@ -92,7 +97,7 @@ static struct result control_message(struct speaker *speaker, const struct ipc_m
         message->hello.protocol_newest = PROTOCOL_VERSION;
         snprintf(message->hello.software, sizeof message->hello.software,
                  "consilium " CONSILIUM_VERSION);
-        message->hello.peak_memory_kb = control.agent_peak_kb + own_peak_kb();
+        message->hello.peak_memory_kb = speak_memory_kb(control.agent_peak_kb + own_peak_kb());
         break;
     case MESSAGE_OBJECT_ACK:
         message->object_ack = control.ack;

@@ -6,6 +6,11 @@
 
 #include "agent/vault/vault.h"
 
+enum { SPEAK_MEMORY_STEP_KB = 16 * 1024 };
+
+/* Memory as it is told to others: rounded up, so that a patient more or less does not show. */
+uint64_t speak_memory_kb(uint64_t kb);
+
 struct speaker {
     const struct vault_keys *keys; /* borrowed */
     unsigned char session[SESSION_ID_BYTES];

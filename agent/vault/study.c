@@ -72,6 +72,17 @@ static struct result check_evaluations(const struct policy *policy, const struct
     return DONE;
 }
 
+/* The training's noise with which the plan would cost what the policy allows for one study. */
+static void say_what_fits(const struct policy *policy, const struct ledger_charge *charge,
+                          struct why *why)
+{
+    double noise = cost_noise_that_fits(charge, policy->epsilon_per_study);
+    size_t n = strlen(why->text);
+    if (noise > 0.0)
+        snprintf(why->text + n, sizeof why->text - n,
+                 "; at noise multiplier %.3g this plan would fit", noise);
+}
+
 static struct result gather(struct vault *vault, const struct ledger_study *study,
                             struct facts *facts, struct why *why)
 {
@@ -100,6 +111,8 @@ static struct result gather(struct vault *vault, const struct ledger_study *stud
         f->policy =
             policy_check(&vault->policy, plan, study->researcher, declared ? declared : UINT64_MAX,
                          facts->charge.epsilon, &facts->policy);
+    if (!ok(f->policy) && facts->charge.epsilon > vault->policy.epsilon_per_study)
+        say_what_fits(&vault->policy, &facts->charge, &facts->policy);
     if (ok(f->policy))
         f->policy = check_evaluations(&vault->policy, plan, &facts->policy);
     if (ok(f->policy))

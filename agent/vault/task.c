@@ -142,6 +142,22 @@ static struct result open_model(struct vault *vault, const struct order *order,
     return payload_model_set_decode(models, plain, n, why);
 }
 
+/* The reply waits for the end of its slot; work that took longer than one fills the next. */
+static void wait_for_slot(const struct vault *vault, const struct order *order, size_t models,
+                          uint64_t started_ms)
+{
+    const struct room *room = vault->room;
+    uint64_t declared = vault->mapping.declared_patients;
+    uint64_t slot_ms = order->task_order.kind == TASK_TRAIN
+                           ? slot_training_ms(&room->speed, &room->plan, declared)
+                           : slot_evaluation_ms(&room->speed, &room->plan, declared, models);
+    uint64_t count = slot_wait(started_ms, slot_ms);
+    if (count > 1)
+        log_warning("%s task %" PRIu32 ": the work filled %" PRIu64 " slots of %" PRIu64
+                    " ms, so its time may tell how busy this machine was",
+                    order->study, order->task, count, slot_ms);
+}
+
 static struct result carry_out(struct vault *vault, const struct order *order,
                                const struct payload_model_set *models, struct vault_reply *reply,
                                struct why *why)
@@ -153,10 +169,17 @@ static struct result carry_out(struct vault *vault, const struct order *order,
     TRY(ledger_begun(&vault->ledger, clock_unix_ms(), order->study, order->task, o, false, why));
     const struct ledger_study *study = ledger_find(&vault->ledger, order->study);
     uint64_t started_ms = clock_monotonic_ms();
+    if (!ok(room_measure(vault, study->charge.noise_multiplier, &reason)))
+        return declined(vault, order, &reason, reply, why);
+    if (room_on_time(vault))
+        started_ms = clock_monotonic_ms();
     struct result r =
         o->kind == TASK_TRAIN
             ? work_train(vault, study, order->task, o, models, &cipher, &n, &reason)
             : work_evaluate(vault, study, order->task, o, models, &cipher, &n, &reason);
+    double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
+    if (room_on_time(vault))
+        wait_for_slot(vault, order, models->models_count, started_ms);
     if (!ok(r)) {
         /* The detail may come from patients: it stays in the site's own log. */
         log_error("%s task %" PRIu32 ": %s", order->study, order->task, reason.text);
@@ -167,8 +190,7 @@ static struct result carry_out(struct vault *vault, const struct order *order,
         return declined(vault, order, &reason, reply, why);
     }
     log_info("%s task %" PRIu32 ": %s of round %" PRIu32 " done in %.2f s", order->study,
-             order->task, o->kind == TASK_TRAIN ? "training" : "evaluation", o->round,
-             (double)(clock_monotonic_ms() - started_ms) / 1000.0);
+             order->task, o->kind == TASK_TRAIN ? "training" : "evaluation", o->round, seconds);
     hand_over(vault, cipher, n, reply);
     return DONE;
 }

@@ -8,6 +8,7 @@
 #include "proto/base/result.h"
 #include "proto/plan.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct train_intercept {
 struct train_site {
     uint64_t declared_patients; /* with privacy: > 0; the noise normaliser, never counted */
     double noise_multiplier;    /* with privacy: > 0 */
+    bool noise_ahead; /* by a thread of its own, for a round at a time; else when needed */
 };
 
 struct trainer;

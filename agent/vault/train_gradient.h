@@ -7,6 +7,7 @@
 #include "agent/vault/train.h"
 #include "linalg/model.h"
 #include "privacy/clip.h"
+#include "privacy/noise_pool.h"
 #include "privacy/release_grid.h"
 #include "privacy/rng.h"
 #include "privacy/sampling.h"
@@ -34,7 +35,8 @@ struct private_gradient {
     const struct model *model;
     struct release_grid grid;
     struct sampling sampling; /* who is sampled: keyed for this run alone */
-    struct rng rng;           /* of the noise */
+    struct rng rng;           /* of the noise, where it is drawn when needed */
+    struct noise_pool *pool;  /* where it is drawn ahead, or NULL */
     struct clip clip;
     double lot;    /* public normaliser: expected patients of a step */
     uint64_t step; /* counts over rounds */

@@ -3,7 +3,9 @@
  * noise, divided by a public constant (Abadi et al. 2016, algorithm 1, by patients). */
 #include "agent/vault/train_gradient.h"
 
+#include "agent/vault/locked.h"
 #include "privacy/noise.h"
+#include "proto/plan_model.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -43,6 +45,22 @@ static struct result check_constants(const struct plan *plan, const struct train
     return DONE;
 }
 
+/* The next round's noise, in bounded memory: the thread refills it while the site waits. */
+enum { POOL_LEAST = 4096, POOL_MOST = 1 << 20 };
+
+static struct result start_pool(struct private_gradient *private, const struct plan *plan,
+                                const struct train_site *site, struct why *why)
+{
+    if (!site->noise_ahead)
+        return DONE;
+    size_t steps = plan_steps_per_round(plan, (size_t)site->declared_patients);
+    size_t n = private->model->parameters, capacity = POOL_MOST;
+    if (steps < POOL_MOST / n)
+        capacity = steps * n > POOL_LEAST ? steps * n : POOL_LEAST;
+    private->pool = noise_pool_start(capacity);
+    return private->pool ? DONE : failed(why, RESULT_SYSTEM, "cannot draw noise ahead");
+}
+
 struct result private_gradient_create(struct private_gradient *private, const struct plan *plan,
                                       const struct model *model, const struct dataset_part *part,
                                       const struct train_site *site, struct why *why)
@@ -61,12 +79,15 @@ struct result private_gradient_create(struct private_gradient *private, const st
     if (clip != CLIP_OK || !private->chosen || !private->noise)
         return failed(why, clip == CLIP_BAD_SETTING ? RESULT_INPUT : RESULT_SYSTEM, "%s",
                       clip_status_text(clip == CLIP_OK ? CLIP_NO_MEMORY : clip));
+    locked_keep(private->clip.work.block, model_work_bytes(model, TRAIN_BATCH_ROWS));
     rng_init_system(&private->rng);
-    return DONE;
+    return start_pool(private, plan, site, why);
 }
 
 void private_gradient_free(struct private_gradient *private)
 {
+    noise_pool_stop(private->pool);
+    private->pool = NULL;
     clip_free(&private->clip);
     sampling_wipe(&private->sampling);
     rng_wipe(&private->rng);
@@ -112,8 +133,12 @@ struct result private_gradient_mean(struct private_gradient *private,
                       "%s; declared_patients is far below the patients of the file, or "
                       "max_rows_per_patient below their rows",
                       clip_status_text(status));
-    noise_fill(&private->rng, private->noise, n);
+    if (private->pool)
+        noise_pool_take(private->pool, private->noise, n);
+    else
+        noise_fill(&private->rng, private->noise, n);
     release_noise(private->clip.sum, private->noise, n);
+    sodium_memzero(private->noise, n * sizeof *private->noise);
     release_values(&private->grid, private->clip.sum, private->lot, gradient, n);
     return DONE;
 }

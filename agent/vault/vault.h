@@ -25,6 +25,8 @@ struct vault {
     int ledger_fd, outbox_fd, record_fd, decisions_fd;
     struct ledger ledger;
     uint64_t agent_peak_kb;     /* the network process's, as it last told */
+    bool on_time;               /* results leave in slots, noise is drawn ahead: off only in
+                                   simulations, where nobody watches the clock */
     struct room *room;          /* the study that is loaded, or NULL */
     struct message *scratch[2]; /* owned */
 };

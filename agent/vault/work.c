@@ -7,6 +7,7 @@
 #include "agent/vault/evaluate.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
+#include "agent/vault/speak.h"
 #include "agent/vault/train.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
@@ -19,11 +20,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* In steps, so that it tells nothing of the size of the patients' file. */
 static uint64_t peak_memory_kb(const struct vault *vault)
 {
     struct rusage usage = {0};
     getrusage(RUSAGE_SELF, &usage);
-    return (uint64_t)usage.ru_maxrss + vault->agent_peak_kb;
+    return speak_memory_kb((uint64_t)usage.ru_maxrss + vault->agent_peak_kb);
 }
 
 /* The site's own intercepts, as the ledger keeps them: rounds, count, current, sum. */
@@ -79,6 +81,7 @@ static struct result room_trainer(struct vault *vault, const struct ledger_study
     const struct train_site site = {
         .declared_patients = vault->mapping.declared_patients,
         .noise_multiplier = study->charge.noise_multiplier,
+        .noise_ahead = vault->on_time,
     };
     return trainer_create(&room->trainer, &room->plan, &room->data, &site, why);
 }
@@ -106,6 +109,17 @@ static uint64_t weight_patients(const struct vault *vault)
 {
     uint64_t declared = vault->mapping.declared_patients;
     return declared ? declared : vault->room->data.train.patients;
+}
+
+/* How long a private batch took may tell how large it was: whole slots are told, or seconds. */
+static uint64_t told_ms(const struct vault *vault, uint64_t started_ms)
+{
+    const struct room *room = vault->room;
+    uint64_t now_ms = clock_monotonic_ms();
+    uint64_t slot_ms = room->plan.privacy.mode == PRIVACY_NONE ? 1 : 1000;
+    if (room_on_time(vault))
+        slot_ms = slot_training_ms(&room->speed, &room->plan, vault->mapping.declared_patients);
+    return slot_count(started_ms, now_ms, slot_ms) * slot_ms;
 }
 
 struct result work_train(struct vault *vault, const struct ledger_study *study, uint32_t task,
@@ -141,9 +155,7 @@ struct result work_train(struct vault *vault, const struct ledger_study *study, 
     if (room->plan.model.site_intercept)
         intercept_write(&local, own, model->intercepts);
     struct result r = encode_frame(vault, order, update, model->parameters, &payload, why);
-    double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
-    /* How long a private batch took may tell how large it was. */
-    payload.seconds = room->plan.privacy.mode == PRIVACY_NONE ? seconds : ceil(seconds);
+    payload.seconds = (double)told_ms(vault, started_ms) / 1000.0;
     struct release_local keep = {.bytes = local.bytes, .n = local.n};
     if (ok(r))
         r = release_update(vault, study, task, order, &payload, &keep, ret_cipher, ret_n, why);

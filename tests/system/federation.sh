@@ -129,7 +129,7 @@ start_site() {
     launch_process "$site" env ASAN_OPTIONS=detect_leaks=0 "$agent" run "$dir/sites/$site" "$@"
 }
 # The parts of a running site: its supervisor's children, told apart by what they run.
-vault_pid() { pgrep -P "$(pid_of "$1")" -f vault; }
+vault_pid() { pgrep -P "$(pid_of "$1")" -f consilium-vault; }
 network_pid() { pgrep -P "$(pid_of "$1")" -f 'consilium-agent run'; }
 # kill_part SITE vault|network: that process alone; waits until another one is there.
 kill_part() {

@@ -60,6 +60,20 @@ static void make_bundle(const struct enrol_request *request, struct enrol_bundle
                              &bundle->certificate, &why)));
 }
 
+/* Field by field: what lies between them is nobody's. */
+static bool same_bundle(const struct enrol_bundle *a, const struct enrol_bundle *b)
+{
+    return strcmp(a->member, b->member) == 0 && strcmp(a->consortium, b->consortium) == 0 &&
+           strcmp(a->host, b->host) == 0 && a->port == b->port &&
+           strcmp(a->ca.text, b->ca.text) == 0 &&
+           strcmp(a->certificate.text, b->certificate.text) == 0 &&
+           strcmp(a->coordinator.name, b->coordinator.name) == 0 &&
+           a->coordinator.role == b->coordinator.role &&
+           memcmp(a->coordinator.sign_key, b->coordinator.sign_key, ROSTER_KEY_BYTES) == 0 &&
+           memcmp(a->coordinator.seal_key, b->coordinator.seal_key, ROSTER_KEY_BYTES) == 0 &&
+           memcmp(a->request, b->request, sizeof a->request) == 0;
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -98,7 +112,7 @@ static void whole_enrolment(void **state)
     make_bundle(&request, &bundle);
     assert_true(ok(enrol_print_bundle(&bundle, coordinator_secrets.sign, &text, &n, &why)));
     assert_true(ok(enrol_read_bundle(text, n, &read_back, &why)));
-    assert_memory_equal(&bundle, &read_back, sizeof bundle);
+    assert_true(same_bundle(&bundle, &read_back));
     free(text);
     assert_true(ok(enrol_install(at("rome"), &read_back, &why)));
     assert_true(ok(enrol_install(at("rome"), &read_back, &why)));
