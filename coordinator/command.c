@@ -300,7 +300,8 @@ static void reply(struct user_command *c, struct result r, const struct why *why
     struct why sealing;
     bool has_text = ok(r) && c->text;
     if (has_text) {
-        struct result sealed = parcel_create(c->text, c->text_n, OBJECT_REPLY, &parcel, &sealing);
+        struct result sealed =
+            parcel_create(c->text, c->text_n, OBJECT_REPLY, false, &parcel, &sealing);
         if (!ok(sealed)) {
             r = sealed;
             why = &sealing;

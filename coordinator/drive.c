@@ -116,10 +116,8 @@ static void forget_closed(struct drive *drive, struct running *running, uint64_t
     uint32_t over = study_task_open(study) ? study->task.task - 1 : study->task.task;
     if (over > 0)
         exchange_forget(&drive->exchange, study->name, over, now_ms);
-    if (running->parcel && running->parcel_task <= over) {
-        parcel_release(running->parcel);
-        running->parcel = NULL;
-    }
+    if (running->parcel_task <= over)
+        drive_release_parcels(running);
 }
 
 static void carry_out(struct drive *drive, struct running *running, uint64_t now_ms)
@@ -181,7 +179,7 @@ struct result drive_step(struct drive *drive, struct running *running,
 static void free_running(struct running *running)
 {
     plan_free(&running->plan);
-    parcel_release(running->parcel);
+    drive_release_parcels(running);
     free(running);
 }
 

@@ -90,6 +90,7 @@ static struct result take_hello(struct drive *drive, uint64_t now_ms, struct why
                       PROTOCOL_VERSION);
     TRY(find_peer(drive, site, &peer, why));
     snprintf(peer->record.software, sizeof peer->record.software, "%s", hello->software);
+    peer->protocol = hello->protocol_newest;
     if (hello->peak_memory_kb > peer->record.peak_memory_kb)
         peer->record.peak_memory_kb = hello->peak_memory_kb;
     sign_of_life(drive, site, true, now_ms);

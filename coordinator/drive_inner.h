@@ -19,7 +19,8 @@ enum {
 struct peer {
     char name[PLAN_NAME_BYTES];
     struct store_member record;
-    bool changed; /* since it was stored */
+    bool changed;      /* since it was stored */
+    uint32_t protocol; /* the newest that it spoke in this run of the coordinator; 0 = not heard */
 };
 
 enum work { WORK_NONE, WORK_AGGREGATE, WORK_POOL };
@@ -30,10 +31,11 @@ struct running {
     struct plan plan;
     char researcher[PLAN_NAME_BYTES];
     size_t parameters;
-    uint64_t update_max;   /* plaintext bytes of an update */
-    uint32_t models;       /* in the open evaluation's set; 0 = not read yet */
-    enum work work;        /* to be done once everything is sent */
-    struct parcel *parcel; /* the open task's model or set, sealed; NULL until needed */
+    uint64_t update_max; /* plaintext bytes of an update */
+    uint32_t models;     /* in the open evaluation's set; 0 = not read yet */
+    enum work work;      /* to be done once everything is sent */
+    /* The open task's model or set, sealed as it is and packed; NULL until needed. */
+    struct parcel *parcel[2];
     uint32_t parcel_task;
 };
 
@@ -103,6 +105,8 @@ void drive_send_closed(struct drive *drive, struct running *running, uint32_t si
 void drive_send_done(struct drive *drive, const char *member, const char *study, uint32_t task,
                      const unsigned char object[OBJECT_ID_BYTES], const char *reason,
                      uint64_t now_ms);
+/* Lets go of the open task's sealed model. */
+void drive_release_parcels(struct running *running);
 /* Offers a parcel to a member. */
 void drive_send_parcel(struct drive *drive, struct parcel *parcel, const char *member,
                        const char *study, uint32_t task, const unsigned char *model_hash,

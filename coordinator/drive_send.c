@@ -83,19 +83,43 @@ static const unsigned char *task_object(const struct study *study)
     return study->task.kind == TASK_TRAIN ? study->model : study->evaluation;
 }
 
-/* The open task's model, sealed once for all sites. */
-static struct result prepare_parcel(struct drive *drive, struct running *running, struct why *why)
+/* Whether the member said that it takes packed objects. */
+static bool takes_packed(const struct drive *drive, const char *member)
 {
-    struct store_bytes payload = {0};
-    if (running->parcel && running->parcel_task == running->study.task.task)
+    for (size_t i = 0; i < drive->peers_count; i++)
+        if (strcmp(drive->peers[i]->name, member) == 0)
+            return drive->peers[i]->protocol >= PROTOCOL_VERSION_PACKED;
+    return false;
+}
+
+/* The open task's model, sealed once for all sites that take it in that form. */
+static struct result prepare_parcel(struct drive *drive, struct running *running, bool packed,
+                                    struct why *why)
+{
+    const struct study *study = &running->study;
+    if (running->parcel_task != study->task.task)
+        drive_release_parcels(running);
+    if (running->parcel[packed])
         return DONE;
-    parcel_release(running->parcel);
-    running->parcel = NULL;
-    TRY(store_read_model(drive->options.store, task_object(&running->study), &payload, why));
-    struct result r = parcel_create(payload.bytes, payload.n, OBJECT_MODEL, &running->parcel, why);
+    struct store_bytes payload = {0};
+    TRY(store_read_model(drive->options.store, task_object(study), &payload, why));
+    struct result r = parcel_create(payload.bytes, payload.n, OBJECT_MODEL, packed,
+                                    &running->parcel[packed], why);
     free(payload.bytes);
-    running->parcel_task = running->study.task.task;
+    running->parcel_task = study->task.task;
+    if (ok(r) && packed)
+        log_debug("study %s task %u: its model travels in %llu of %zu bytes", study->name,
+                  study->task.task,
+                  (unsigned long long)transfer_carried(&running->parcel[packed]->offer), payload.n);
     return r;
+}
+
+void drive_release_parcels(struct running *running)
+{
+    for (size_t i = 0; i < 2; i++) {
+        parcel_release(running->parcel[i]);
+        running->parcel[i] = NULL;
+    }
 }
 
 /* Public, and not known before the model is: nobody can aim at the codec's rotation. */
@@ -137,8 +161,9 @@ void drive_send_task(struct drive *drive, struct running *running, uint32_t site
 {
     const struct study *study = &running->study;
     const char *name = study->members[site].name;
+    bool packed = takes_packed(drive, name);
     struct why why;
-    if (!ok(prepare_parcel(drive, running, &why))) {
+    if (!ok(prepare_parcel(drive, running, packed, &why))) {
         log_error("study %s: the model cannot be sent: %s", study->name, why.text);
         return;
     }
@@ -150,9 +175,9 @@ void drive_send_task(struct drive *drive, struct running *running, uint32_t site
     memcpy(task->model_hash, task_object(study), PLAN_HASH_BYTES);
     rotation_seed(study, task->seed);
     task->deadline_ms = study->task.deadline_ms;
-    memcpy(task->object, running->parcel->offer.object, OBJECT_ID_BYTES);
+    memcpy(task->object, running->parcel[packed]->offer.object, OBJECT_ID_BYTES);
     drive_post(drive, name, now_ms);
-    drive_send_parcel(drive, running->parcel, name, study->name, study->task.task,
+    drive_send_parcel(drive, running->parcel[packed], name, study->name, study->task.task,
                       task_object(study), NULL, now_ms);
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct result parcel_create(const unsigned char *plain, size_t n, enum object_kind kind,
-                            struct parcel **ret_parcel, struct why *why)
+                            bool packed, struct parcel **ret_parcel, struct why *why)
 {
     *ret_parcel = NULL;
     struct parcel *parcel = calloc(1, sizeof *parcel);
@@ -16,8 +16,9 @@ struct result parcel_create(const unsigned char *plain, size_t n, enum object_ki
         return failed(why, RESULT_SYSTEM, "out of memory");
     parcel->references = 1;
     parcel->offer.kind = kind;
-    struct result r = transfer_seal(plain, n, &parcel->offer, parcel->key, &parcel->cipher,
-                                    &parcel->cipher_n, why);
+    struct result r =
+        (packed ? transfer_seal_packed : transfer_seal)(plain, n, &parcel->offer, parcel->key,
+                                                        &parcel->cipher, &parcel->cipher_n, why);
     if (!ok(r)) {
         free(parcel);
         return r;
@@ -123,6 +124,8 @@ struct result exchange_offer(struct exchange *exchange, const struct message_hea
                              const unsigned char *envelope, size_t envelope_n, uint64_t limit,
                              uint64_t now_ms, struct why *why)
 {
+    if (offer->packed_bytes > 0)
+        return failed(why, RESULT_REFUSED, "a site's object does not come packed");
     if (offer->plain_bytes > limit)
         return failed(why, RESULT_REFUSED, "an object of %llu bytes is larger than the %llu agreed",
                       (unsigned long long)offer->plain_bytes, (unsigned long long)limit);

@@ -26,9 +26,9 @@ struct parcel {
     size_t cipher_n;
 };
 
-/* Seals n bytes; the caller holds one reference. */
+/* Seals n bytes, packed or as they are; the caller holds one reference. */
 struct result parcel_create(const unsigned char *plain, size_t n, enum object_kind kind,
-                            struct parcel **ret_parcel, struct why *why) MUST_CHECK;
+                            bool packed, struct parcel **ret_parcel, struct why *why) MUST_CHECK;
 void parcel_release(struct parcel *parcel); /* NULL is fine */
 
 struct upload {

@@ -96,6 +96,7 @@ static void fill_object_offer(Cns__Message *m, struct bodies *b,
     out->object = field_view(in->object, sizeof in->object);
     out->kind = in->kind;
     out->plain_bytes = in->plain_bytes;
+    out->packed_bytes = in->packed_bytes;
     out->plain_hash = field_view(in->plain_hash, sizeof in->plain_hash);
     out->cipher_hash = field_view(in->cipher_hash, sizeof in->cipher_hash);
     out->sealed_key = field_view(in->sealed_key, sizeof in->sealed_key);

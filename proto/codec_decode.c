@@ -74,7 +74,17 @@ static struct result read_object_offer(struct message_object_offer *to,
         return failed(why, RESULT_INPUT, "an object of %llu bytes is larger than %d",
                       (unsigned long long)from->plain_bytes, OBJECT_BYTES_MAX);
     to->kind = (enum object_kind)from->kind;
+    if (from->packed_bytes > 0 && from->packed_bytes >= from->plain_bytes)
+        return failed(why, RESULT_INPUT, "an object of %llu bytes is not packed into %llu",
+                      (unsigned long long)from->plain_bytes,
+                      (unsigned long long)from->packed_bytes);
+    if (from->packed_bytes > 0 && from->packed_bytes >= from->plain_bytes)
+        return failed(why, RESULT_INPUT, "an object of %llu bytes is not packed into %llu",
+                      (unsigned long long)from->plain_bytes,
+                      (unsigned long long)from->packed_bytes);
     to->plain_bytes = from->plain_bytes;
+    to->packed_bytes = from->packed_bytes;
+    to->packed_bytes = from->packed_bytes;
     TRY(field_bytes(to->object, sizeof to->object, from->object, "object", why));
     TRY(field_bytes(to->plain_hash, sizeof to->plain_hash, from->plain_hash, "plain_hash", why));
     TRY(field_bytes(to->cipher_hash, sizeof to->cipher_hash, from->cipher_hash, "cipher_hash",

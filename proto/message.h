@@ -28,8 +28,9 @@
 #include <stdint.h>
 
 enum {
-    PROTOCOL_VERSION = 1,
+    PROTOCOL_VERSION = 2,           /* 2: models may travel packed */
     PROTOCOL_VERSION_OLDEST = 1,    /* the oldest peer version still spoken to */
+    PROTOCOL_VERSION_PACKED = 2,    /* from here on a site takes packed objects */
     MESSAGE_BYTES_MAX = 60 * 1024,  /* one signed envelope on the wire */
     MESSAGE_REASON_BYTES = 512,     /* a sentence */
     MESSAGE_TEXT_MAX = 48 * 1024,   /* inline JSON of a command or reply */
@@ -129,6 +130,8 @@ struct message_object_offer {
     unsigned char object[OBJECT_ID_BYTES];
     enum object_kind kind;
     uint64_t plain_bytes;
+    uint64_t packed_bytes; /* 0, or less than plain_bytes: what is encrypted is a packed form of the
+                              plaintext of that size (proto/transfer_pack.h) */
     unsigned char plain_hash[PLAN_HASH_BYTES];  /* BLAKE2b-256 of the plaintext */
     unsigned char cipher_hash[PLAN_HASH_BYTES]; /* BLAKE2b-256 over the whole ciphertext */
     unsigned char sealed_key[OBJECT_KEY_SEALED_BYTES];

@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t transfer_chunks(uint64_t plain_bytes)
+uint32_t transfer_chunks(uint64_t carried)
 {
-    if (plain_bytes == 0)
+    if (carried == 0)
         return 1;
-    return (uint32_t)((plain_bytes + OBJECT_CHUNK_BYTES - 1) / OBJECT_CHUNK_BYTES);
+    return (uint32_t)((carried + OBJECT_CHUNK_BYTES - 1) / OBJECT_CHUNK_BYTES);
 }
 
-uint64_t transfer_cipher_bytes(uint64_t plain_bytes)
+uint64_t transfer_cipher_bytes(uint64_t carried)
 {
-    return plain_bytes + (uint64_t)transfer_chunks(plain_bytes) * TRANSFER_TAG_BYTES;
+    return carried + (uint64_t)transfer_chunks(carried) * TRANSFER_TAG_BYTES;
 }
 
 /* Where chunk index lies in the ciphertext, and its length. */
@@ -36,7 +36,7 @@ void transfer_out_start(struct transfer_out *out, const struct message_object_of
         .offer = *offer,
         .cipher = cipher,
         .cipher_n = cipher_n,
-        .chunks = transfer_chunks(offer->plain_bytes),
+        .chunks = transfer_chunks(transfer_carried(offer)),
     };
 }
 
@@ -86,12 +86,13 @@ struct result transfer_in_start(struct transfer_in *in, const struct message_obj
                                 uint64_t limit, struct why *why)
 {
     memset(in, 0, sizeof *in);
-    if (offer->plain_bytes > limit || offer->plain_bytes > OBJECT_BYTES_MAX)
+    if (offer->plain_bytes > limit || offer->plain_bytes > OBJECT_BYTES_MAX ||
+        offer->packed_bytes > offer->plain_bytes)
         return failed(why, RESULT_REFUSED, "an object of %llu bytes is larger than the %llu agreed",
                       (unsigned long long)offer->plain_bytes, (unsigned long long)limit);
     in->offer = *offer;
-    in->chunks = transfer_chunks(offer->plain_bytes);
-    in->cipher_n = (size_t)transfer_cipher_bytes(offer->plain_bytes);
+    in->chunks = transfer_chunks(transfer_carried(offer));
+    in->cipher_n = (size_t)transfer_cipher_bytes(transfer_carried(offer));
     in->cipher = malloc(in->cipher_n);
     in->have = calloc(in->chunks, 1);
     if (!in->cipher || !in->have) {

@@ -4,8 +4,9 @@
  * Sealing: a fresh 32-byte key per object through crypto_box_seal to the receiver's X25519 key;
  * each chunk XChaCha20-Poly1305 with nonce = object id || little-endian index and associated data =
  * the plaintext's hash || index || chunk count; the offer that carries key and hashes is signed
- * (envelope). A chunk on the wire is object id (16) || index (4, little endian) || ciphertext and
- * tag. */
+ * (envelope). Where the offer says so, what is encrypted is the packed form of the plaintext
+ * (transfer_pack.h): `carried` bytes below. A chunk on the wire is object id (16) || index (4,
+ * little endian) || ciphertext and tag. */
 #ifndef CONSILIUM_TRANSFER_H
 #define CONSILIUM_TRANSFER_H
 
@@ -21,11 +22,17 @@ enum {
     SEAL_SECRET_BYTES = 32,
 };
 
-/* Chunks of an object of plain_bytes; an empty object has one empty chunk. */
-uint32_t transfer_chunks(uint64_t plain_bytes);
+/* Bytes of the object that are encrypted. */
+static inline uint64_t transfer_carried(const struct message_object_offer *offer)
+{
+    return offer->packed_bytes ? offer->packed_bytes : offer->plain_bytes;
+}
+
+/* Chunks of an object that carries so many bytes; an empty object has one empty chunk. */
+uint32_t transfer_chunks(uint64_t carried);
 
 /* Ciphertext bytes of the whole object: all chunks with their tags, in order. */
-uint64_t transfer_cipher_bytes(uint64_t plain_bytes);
+uint64_t transfer_cipher_bytes(uint64_t carried);
 
 /* Encrypts n bytes for several receivers at once: fills offer (but its sealed_key, kind, model_hash
  * and command) and key, and allocates *ret_cipher (transfer_cipher_bytes(n), owned by the caller).
@@ -34,6 +41,13 @@ struct result transfer_seal(const unsigned char *plain, size_t n,
                             struct message_object_offer *offer, unsigned char key[32],
                             unsigned char **ret_cipher, size_t *ret_cipher_n,
                             struct why *why) MUST_CHECK;
+
+/* The same in packed form, for receivers of PROTOCOL_VERSION_PACKED or newer; plain where packing
+ * saves nothing. */
+struct result transfer_seal_packed(const unsigned char *plain, size_t n,
+                                   struct message_object_offer *offer, unsigned char key[32],
+                                   unsigned char **ret_cipher, size_t *ret_cipher_n,
+                                   struct why *why) MUST_CHECK;
 
 /* Seals the object's key to one receiver: fills offer->sealed_key. */
 struct result transfer_seal_key(struct message_object_offer *offer, const unsigned char key[32],

@@ -39,6 +39,7 @@ struct party {
     struct message_reply reply;
     struct message_object_done done;
     struct message_task_closed closed;
+    struct message_object_offer model; /* the last one offered to it */
     unsigned replies, dones, tasks, offers;
 };
 
@@ -219,6 +220,8 @@ static void hear_message(struct party *p, const struct link_event *event)
         p->replies++;
         break;
     case MESSAGE_OBJECT_OFFER:
+        p->model = message.object_offer;
+        break;
     case MESSAGE_HELLO:
     case MESSAGE_STUDY_ANSWER:
     case MESSAGE_TASK_DECLINED:
@@ -261,6 +264,16 @@ static void settle(void)
         for (int i = 0; i < PARTIES; i++)
             any = hear(&party[i]) || any;
     }
+}
+
+static void hello(struct party *p, uint32_t protocol)
+{
+    compose(p, MESSAGE_HELLO, "", 0);
+    message.hello.protocol_oldest = 1;
+    message.hello.protocol_newest = protocol;
+    strcpy(message.hello.software, "test");
+    post(p);
+    settle();
 }
 
 static void command(struct party *p, const char *verb, const char *text)

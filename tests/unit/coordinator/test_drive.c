@@ -108,11 +108,7 @@ static void forged_and_replayed_messages(void **state)
     start_training();
     struct party *p = &party[2];
     unsigned tasks = p->tasks;
-    compose(p, MESSAGE_HELLO, "", 0);
-    message.hello.protocol_oldest = message.hello.protocol_newest = 1;
-    strcpy(message.hello.software, "test");
-    post(p);
-    settle();
+    hello(p, 1);
     assert_int_equal(p->tasks, tasks + 1);
     publish("site2", TOPIC_MESSAGE, p->last_envelope, p->last_envelope_n); /* replayed */
     publish("site1", TOPIC_MESSAGE, p->last_envelope, p->last_envelope_n); /* another's topic */
@@ -224,14 +220,52 @@ static void the_silent_cost_one_deadline(void **state)
     assert_int_equal(stored()->round, 2);
     assert_int_equal(party[2].tasks, tasks);
     assert_true(drive_wake(drive) > now_ms);
-    compose(&party[2], MESSAGE_HELLO, "", 0);
-    message.hello.protocol_oldest = message.hello.protocol_newest = 1;
-    strcpy(message.hello.software, "test");
-    post(&party[2]);
-    settle();
+    hello(&party[2], 1);
     assert_int_equal(party[2].tasks, tasks + 1);
     answer(2, 1);
     assert_true(party[2].done.accepted);
+}
+
+/* A plan whose model is large enough to shrink. */
+static void launch_larger(void)
+{
+    static const char KIND[] = "{kind: logistic}";
+    static const char LARGER[] = "{kind: mlp, hidden: [64, 64]}";
+    char plan[sizeof PLAN + sizeof LARGER];
+    const char *at = strstr(PLAN, KIND);
+    snprintf(plan, sizeof plan, "%.*s%s%s", (int)(at - PLAN), PLAN, LARGER, at + strlen(KIND));
+    command(&party[RESEARCHER], "launch", plan);
+    assert_int_equal(party[RESEARCHER].reply.exit_code, 0);
+    for (int i = 0; i < SITES; i++) {
+        compose(&party[i], MESSAGE_STUDY_ANSWER, "s", 0);
+        crypto_generichash(message.study_answer.plan_hash, PLAN_HASH_BYTES,
+                           (const unsigned char *)plan, strlen(plan), NULL, 0);
+        message.study_answer.verdict = STUDY_ALLOWED;
+        message.study_answer.declared_patients = 100;
+        post(&party[i]);
+        settle();
+    }
+}
+
+static void models_travel_packed_to_those_that_take_them(void **state)
+{
+    (void)state;
+    hello(&party[1], 2);
+    hello(&party[2], 3);
+    launch_larger();
+    for (int i = 0; i < SITES; i++) {
+        assert_int_equal(party[i].tasks, 1);
+        assert_int_equal(party[i].model.packed_bytes > 0, i > 0);
+        assert_memory_equal(party[i].model.object, party[i].task.object, OBJECT_ID_BYTES);
+        assert_memory_equal(party[i].model.plain_hash, party[0].task.model_hash, PLAN_HASH_BYTES);
+    }
+    /* After a restart nothing is taken for granted until the site speaks again. */
+    crash();
+    hello(&party[1], 1);
+    assert_int_equal(party[1].model.packed_bytes, 0);
+    hello(&party[1], 2);
+    assert_in_range(party[1].model.packed_bytes, 1, party[1].model.plain_bytes * 9 / 10);
+    assert_memory_equal(party[1].model.object, party[1].task.object, OBJECT_ID_BYTES);
 }
 
 int main(void)
@@ -243,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(forged_and_replayed_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(users_keep_to_their_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(the_silent_cost_one_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(models_travel_packed_to_those_that_take_them, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests_name("drive", tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ static struct made make(const char *site, uint32_t task, size_t n)
     struct made made = {.head = {.task = task, .study = "s"}};
     unsigned char *plain = calloc(1, n + 1);
     memset(plain, (int)task, n);
-    assert_true(ok(parcel_create(plain, n, OBJECT_UPDATE, &made.parcel, &why)));
+    assert_true(ok(parcel_create(plain, n, OBJECT_UPDATE, false, &made.parcel, &why)));
     free(plain);
     assert_true(ok(transfer_seal_key(&made.parcel->offer, made.parcel->key, public_key, &why)));
     snprintf(made.head.sender, sizeof made.head.sender, "%s", site);

@@ -72,6 +72,7 @@ static void fill(struct message *m)
     case MESSAGE_OBJECT_OFFER:
         m->object_offer.kind = OBJECT_UPDATE;
         m->object_offer.plain_bytes = 2100;
+        m->object_offer.packed_bytes = 2099;
         memset(m->object_offer.sealed_key, 3, sizeof m->object_offer.sealed_key);
         break;
     case MESSAGE_OBJECT_ACK:

@@ -139,6 +139,88 @@ static void alterations_are_refused(void **state)
     unseal(&s);
 }
 
+/* What a model's plaintext looks like: neighbouring weights of one size, behind a few other bytes.
+ */
+static void fill_model(unsigned char *plain, size_t n, uint64_t seed)
+{
+    struct rng rng;
+    unsigned char key[32] = {3};
+    rng_init_seeded(&rng, key, seed);
+    memset(plain, 0, n);
+    for (size_t at = 5; at + sizeof(float) <= n; at += sizeof(float)) {
+        float weight = 0.05F * (float)(rng_uniform(&rng) - 0.5);
+        memcpy(plain + at, &weight, sizeof weight);
+    }
+}
+
+static void models_are_packed(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {4000, 200001, 200002, 200003};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sealed s, as_it_is;
+        unsigned char *plain, key[32], *cipher;
+        size_t n, cipher_n;
+        struct why why;
+        seal(&as_it_is, sizes[i], i);
+        seal(&s, sizes[i], i);
+        fill_model(s.plain, s.n, i);
+        free(s.cipher);
+        assert_true(
+            ok(transfer_seal_packed(s.plain, s.n, &s.offer, key, &s.cipher, &s.cipher_n, &why)));
+        assert_true(ok(transfer_seal_key(&s.offer, key, s.receiver_public, &why)));
+        assert_int_equal(s.offer.plain_bytes, s.n);
+        assert_in_range(s.offer.packed_bytes, 1, s.n * 9 / 10);
+        assert_true(s.cipher_n < as_it_is.cipher_n);
+        for (unsigned loss = 0; loss <= 30; loss += 15)
+            carry(&s, i, loss);
+        assert_true(ok(transfer_open(&s.offer, s.receiver_public, s.receiver_secret, s.cipher,
+                                     s.cipher_n, &plain, &n, &why)));
+        assert_int_equal(n, s.n);
+        assert_memory_equal(plain, s.plain, n);
+        free(plain);
+        /* The name of the object is that of its plaintext, packed or not. */
+        unsigned char named[PLAN_HASH_BYTES];
+        memcpy(named, s.offer.plain_hash, sizeof named);
+        assert_true(ok(transfer_seal(s.plain, s.n, &s.offer, key, &cipher, &cipher_n, &why)));
+        assert_memory_equal(named, s.offer.plain_hash, sizeof named);
+        assert_int_equal(s.offer.packed_bytes, 0);
+        free(cipher);
+        /* What does not shrink goes as it is. */
+        assert_true(ok(transfer_seal_packed(as_it_is.plain, as_it_is.n, &s.offer, key, &cipher,
+                                            &cipher_n, &why)));
+        assert_int_equal(s.offer.packed_bytes, 0);
+        free(cipher);
+        unseal(&s);
+        unseal(&as_it_is);
+    }
+}
+
+/* A sender that holds the keys and lies about what it packed. */
+static void lying_packers_are_refused(void **state)
+{
+    (void)state;
+    enum { N = 40000 };
+    struct sealed s;
+    unsigned char *plain = NULL, key[32];
+    size_t n;
+    struct why why;
+    seal(&s, N, 9);
+    fill_model(s.plain, N, 9);
+    for (int lie = 0; lie < 4; lie++) {
+        free(s.cipher);
+        assert_true(
+            ok(transfer_seal_packed(s.plain, N, &s.offer, key, &s.cipher, &s.cipher_n, &why)));
+        assert_true(ok(transfer_seal_key(&s.offer, key, s.receiver_public, &why)));
+        s.offer.plain_bytes = lie == 0 ? N - 4 : lie == 1 ? N + 4 : lie == 2 ? N - 1 : N;
+        if (lie == 3)
+            s.offer.packed_bytes = N + 1;
+        assert_false(ok(transfer_open(&s.offer, s.receiver_public, s.receiver_secret, s.cipher,
+                                      s.cipher_n, &plain, &n, &why)));
+    }
+    unseal(&s);
+}
+
 static void hostile_packets_change_nothing(void **state)
 {
     (void)state;
@@ -192,6 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_arrive_whole),
         cmocka_unit_test(alterations_are_refused),
+        cmocka_unit_test(models_are_packed),
+        cmocka_unit_test(lying_packers_are_refused),
         cmocka_unit_test(hostile_packets_change_nothing),
         cmocka_unit_test(acknowledgements_are_bounded),
     };
