@@ -73,7 +73,7 @@ static struct result judge(const struct site *site, struct check *check)
                      why);
 }
 
-static void print_text(const struct check *check)
+static void print_text(const struct site *site, const struct check *check)
 {
     const struct dataset_counts *c = &check->data.counts;
     const struct plan *plan = &check->plan;
@@ -83,6 +83,7 @@ static void print_text(const struct check *check)
            (unsigned long long)c->rows_over_cap);
     printf("  patients %zu to train on, %zu in the holdout; %zu columns\n",
            check->data.train.patients, check->data.holdout.patients, check->data.inputs);
+    site_print_epochs(site, plan->label.column);
     for (unsigned i = 0; i < c->refusals; i++)
         printf("  refused: %llu rows, %s %s (first in line %llu)\n",
                (unsigned long long)c->refusal[i].rows, c->refusal[i].column,
@@ -113,7 +114,7 @@ static json_t *refusals_json(const struct dataset_counts *c)
     return out;
 }
 
-static void print_json(const struct check *check)
+static void print_json(const struct site *site, const struct check *check)
 {
     const struct dataset_counts *c = &check->data.counts;
     char hex[2 * DATASET_FINGERPRINT_BYTES + 1];
@@ -132,6 +133,7 @@ static void print_json(const struct check *check)
                   "data_fingerprint", hex, "epsilon", check->charge.epsilon, "delta",
                   check->charge.delta, "accepted", ok(check->verdict), "reason",
                   ok(check->verdict) ? "" : check->verdict_why.text);
+    json_object_set_new(out, "holdout_epochs", site_epochs_json(site, check->plan.label.column));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);
@@ -159,9 +161,9 @@ int cmd_check_data(int argc, char **argv)
     if (ok(r)) {
         check.verdict = judge(&site, &check);
         if (json)
-            print_json(&check);
+            print_json(&site, &check);
         else
-            print_text(&check);
+            print_text(&site, &check);
     }
     int code = ok(r) ? (ok(check.verdict) ? CLI_OK : CLI_FAILED) : cli_fail(r, &why);
     dataset_free(&check.data);

@@ -93,8 +93,14 @@ static void print_plan(const struct site *site, const struct ledger_study *study
            min_cell);
     if (plan->privacy.mode == PRIVACY_PATIENT && plan->privacy.metrics_noise <= 0.0)
         puts("    these figures are not noised: they are outside the epsilon above");
+    if (plan->privacy.metrics_noise <= 0.0)
+        printf(
+            "    drift of each feature and of the score since the study was allowed here, against "
+            "the\n    %s of that day\n",
+            plan->privacy.mode == PRIVACY_PATIENT ? "holdout" : "training patients");
     puts("  with each update: seconds of computing, peak memory, epsilon spent");
     puts("never: a row, an identifier, a value of a patient");
+    site_print_epochs(site, plan->label.column);
 }
 
 static void print_plan_json(const struct site *site, const struct ledger_study *study,
@@ -114,6 +120,7 @@ static void print_plan_json(const struct site *site, const struct ledger_study *
         "metrics_noised", plan->privacy.metrics_noise > 0.0, "min_cell",
         (int)(plan->validation.min_cell > site->policy.min_cell ? plan->validation.min_cell
                                                                 : site->policy.min_cell));
+    json_object_set_new(out, "holdout_epochs", site_epochs_json(site, plan->label.column));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);

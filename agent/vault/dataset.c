@@ -72,7 +72,8 @@ static struct result read_rows(struct reading *r, struct csv *csv, struct why *w
         enum encode_reason reason =
             encoder_record(&r->encoder, csv, rows->x + rows->count * rows->inputs,
                            rows->y + rows->count, rows->group + rows->count * rows->groups,
-                           &key->fold, &id, &source);
+                           rows->missing + rows->count * rows->missing_bytes, &key->fold, &id,
+                           &source);
         if (reason != ENCODE_OK) {
             count_refusal(counts, source->name, reason, csv->line);
             continue;
@@ -100,6 +101,7 @@ static struct result read_file(struct reading *r, const struct mapping *mapping,
     if (ok(result)) {
         r->rows.inputs = r->encoder.inputs;
         r->rows.groups = r->plan->subgroups_count;
+        r->rows.missing_bytes = encode_missing_bytes(r->plan);
         result = read_rows(r, csv, why);
     }
     csv_close(csv);
@@ -136,12 +138,14 @@ static bool part_create(struct dataset_part *part, const struct reading *r, size
     part->square = locked_calloc(rows + 1, sizeof *part->square);
     part->first = calloc(patients + 1, sizeof *part->first);
     part->slot_first = calloc(r->slots + 1, sizeof *part->slot_first);
+    part->patient = locked_calloc(patients + 1, sizeof *part->patient);
+    part->missing = locked_calloc(rows * r->rows.missing_bytes + 1, sizeof *part->missing);
     if (weighted)
         part->weight = locked_calloc(rows + 1, sizeof *part->weight);
     if (r->rows.groups)
         part->groups = locked_calloc(rows * r->rows.groups + 1, sizeof *part->groups);
-    return part->x && part->y && part->square && part->first && part->slot_first &&
-           (part->weight || !weighted) && (part->groups || !r->rows.groups);
+    return part->x && part->y && part->square && part->first && part->slot_first && part->patient &&
+           part->missing && (part->weight || !weighted) && (part->groups || !r->rows.groups);
 }
 
 static double class_weight(const struct plan *plan, double y)
@@ -164,7 +168,11 @@ static void part_add(struct dataset_part *part, const struct reading *r, size_t 
             part->weight[to] = class_weight(r->plan, rows->y[at]);
         if (part->groups)
             memcpy(part->groups + to * rows->groups, rows->group + at * rows->groups, rows->groups);
+        if (rows->missing_bytes)
+            memcpy(part->missing + to * rows->missing_bytes,
+                   rows->missing + at * rows->missing_bytes, rows->missing_bytes);
     }
+    memcpy(&part->patient[part->patients], rows->key[from].patient, sizeof *part->patient);
     part->patients++;
     part->first[part->patients] = (uint32_t)part->rows;
     part->slot_first[rows->key[from].slot + 1] = (uint32_t)part->patients;
@@ -231,6 +239,7 @@ static struct result arrange(struct reading *r, const char *name, struct why *wh
     struct dataset *d = r->dataset;
     d->inputs = r->rows.inputs;
     d->subgroups = r->rows.groups;
+    d->missing_bytes = r->rows.missing_bytes;
     memcpy(d->counts.missing, r->encoder.missing, sizeof d->counts.missing);
     rows_sort(&r->rows);
     rows_fingerprint(&r->rows, r->key, d->fingerprint);
@@ -259,6 +268,60 @@ struct result dataset_load(struct dataset *dataset, const struct plan *plan,
     return result;
 }
 
+static bool among(const uint64_t *sorted, size_t n, uint64_t x)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sorted[middle] < x)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && sorted[low] == x;
+}
+
+static void move_row(const struct dataset *d, struct dataset_part *part, size_t from, size_t to)
+{
+    memmove(part->x + to * d->inputs, part->x + from * d->inputs, d->inputs * sizeof *part->x);
+    part->y[to] = part->y[from];
+    part->square[to] = part->square[from];
+    if (part->weight)
+        part->weight[to] = part->weight[from];
+    if (part->groups)
+        memmove(part->groups + to * d->subgroups, part->groups + from * d->subgroups, d->subgroups);
+    memmove(part->missing + to * d->missing_bytes, part->missing + from * d->missing_bytes,
+            d->missing_bytes);
+}
+
+void dataset_keep_holdout(struct dataset *d, const uint64_t *patients, size_t n)
+{
+    struct dataset_part *part = &d->holdout;
+    size_t kept = 0, rows = 0, had = part->rows, slot = 0, before = part->patients;
+    for (size_t i = 0; i < before; i++) {
+        size_t from = part->first[i], end = part->first[i + 1];
+        while (slot < part->slots && part->slot_first[slot] == i)
+            part->slot_first[slot++] = (uint32_t)kept;
+        if (!among(patients, n, part->patient[i]))
+            continue;
+        part->patient[kept] = part->patient[i];
+        for (; from < end; from++)
+            move_row(d, part, from, rows++);
+        part->first[++kept] = (uint32_t)rows;
+    }
+    while (slot <= part->slots)
+        part->slot_first[slot++] = (uint32_t)kept;
+    part->patients = kept;
+    part->rows = rows;
+    sodium_memzero(part->x + rows * d->inputs, (had - rows) * d->inputs * sizeof *part->x);
+    sodium_memzero(part->y + rows, (had - rows) * sizeof *part->y);
+}
+
+bool dataset_missing(const uint8_t *row, unsigned i)
+{
+    return row[i / 8] >> i % 8 & 1;
+}
+
 static void part_free(struct dataset_part *part)
 {
     locked_free(part->x);
@@ -268,6 +331,8 @@ static void part_free(struct dataset_part *part)
     locked_free(part->groups);
     free(part->first);
     free(part->slot_first);
+    locked_free(part->patient);
+    locked_free(part->missing);
 }
 
 void dataset_free(struct dataset *dataset)

@@ -33,6 +33,8 @@ struct dataset_part {
     uint32_t *first;      /* [patients + 1] first row of each patient */
     uint32_t *slot_first; /* [slots + 1] first patient of each slot */
     size_t slots;
+    uint64_t *patient; /* [patients] of the keyed hash of the id; in no order */
+    uint8_t *missing;  /* [rows][missing_bytes] a bit per plan feature: the cell is empty */
 };
 
 /* Rows refused for one reason in one plan column. */
@@ -53,8 +55,9 @@ struct dataset_counts {
 };
 
 struct dataset {
-    size_t inputs;    /* encoded columns */
-    size_t subgroups; /* as many as the plan's */
+    size_t inputs;        /* encoded columns */
+    size_t subgroups;     /* as many as the plan's */
+    size_t missing_bytes; /* of a row's missing bits */
     struct dataset_part train, holdout;
     struct dataset_counts counts;
     unsigned char fingerprint[DATASET_FINGERPRINT_BYTES]; /* keyed BLAKE2b of the encoded rows */
@@ -74,6 +77,12 @@ struct result dataset_load(struct dataset *dataset, const struct plan *plan,
 
 /* Wipes and frees; accepts a zeroed struct. */
 void dataset_free(struct dataset *dataset);
+
+/* Leaves in the holdout only the patients [n] (ascending keyed hashes) that are given. */
+void dataset_keep_holdout(struct dataset *dataset, const uint64_t *patients, size_t n);
+
+/* Whether feature i of the plan was missing in that row. */
+bool dataset_missing(const uint8_t *row, unsigned i);
 
 /* The rows of a part as the clipping takes them; borrowed from the dataset. */
 struct clip_rows dataset_rows(const struct dataset_part *part);

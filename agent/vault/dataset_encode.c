@@ -66,7 +66,7 @@ static struct result bind_one(struct encode_source *source, const struct mapping
                   header->name, column);
 }
 
-static size_t feature_columns(const struct plan_feature *feature)
+size_t encode_columns(const struct plan_feature *feature)
 {
     size_t columns = feature->type == FEATURE_CATEGORY ? feature->levels_count - 1 : 1;
     return columns + (feature->indicator ? 1 : 0);
@@ -87,7 +87,7 @@ struct result encoder_bind(struct encoder *encoder, const struct plan *plan,
         TRY(bind_one(&encoder->subgroup[i], mapping, plan->subgroups[i].column, header, why));
     for (unsigned i = 0; i < plan->features_count; i++) {
         TRY(bind_one(&encoder->feature[i], mapping, plan->features[i].name, header, why));
-        encoder->inputs += feature_columns(&plan->features[i]);
+        encoder->inputs += encode_columns(&plan->features[i]);
     }
     return DONE;
 }
@@ -194,15 +194,16 @@ static enum encode_reason fill_missing(const struct plan_feature *feature, doubl
 
 /* x is zeroed. */
 static enum encode_reason encode_feature(struct encoder *encoder, unsigned i,
-                                         const struct csv *record, double *x)
+                                         const struct csv *record, double *x, uint8_t *missing)
 {
     const struct plan_feature *feature = &encoder->plan->features[i];
     const struct encode_source *source = &encoder->feature[i];
     const char *text = translated(encoder, source, record);
     if (!text) {
         encoder->missing[i]++;
+        missing[i / 8] |= (uint8_t)(1u << i % 8);
         if (feature->indicator)
-            x[feature_columns(feature) - 1] = 1.0;
+            x[encode_columns(feature) - 1] = 1.0;
         return fill_missing(feature, x);
     }
     if (feature->type == FEATURE_NUMBER) {
@@ -259,7 +260,7 @@ static uint8_t group_of(const struct encoder *encoder, unsigned i, const struct 
 }
 
 enum encode_reason encoder_record(struct encoder *encoder, const struct csv *record, double *x,
-                                  double *ret_y, uint8_t *groups, bool *ret_fold,
+                                  double *ret_y, uint8_t *groups, uint8_t *missing, bool *ret_fold,
                                   const char **ret_id, const struct encode_source **ret_source)
 {
     const struct plan *plan = encoder->plan;
@@ -270,14 +271,28 @@ enum encode_reason encoder_record(struct encoder *encoder, const struct csv *rec
     *ret_source = &encoder->label;
     reason = encode_label(encoder, record, ret_y);
     memset(x, 0, encoder->inputs * sizeof *x);
+    memset(missing, 0, encode_missing_bytes(plan));
     for (unsigned i = 0; i < plan->features_count && reason == ENCODE_OK; i++) {
         *ret_source = &encoder->feature[i];
-        reason = encode_feature(encoder, i, record, x);
-        x += feature_columns(&plan->features[i]);
+        reason = encode_feature(encoder, i, record, x, missing);
+        x += encode_columns(&plan->features[i]);
     }
     for (unsigned i = 0; i < plan->subgroups_count && reason == ENCODE_OK; i++)
         groups[i] = group_of(encoder, i, record);
     const char *fold = encoder->folds ? translated(encoder, &encoder->fold, record) : NULL;
     *ret_fold = fold && strcmp(fold, plan->validation.fold_value) == 0;
     return reason;
+}
+
+size_t encode_missing_bytes(const struct plan *plan)
+{
+    return (plan->features_count + 7) / 8;
+}
+
+unsigned encode_level(const struct plan_feature *feature, const double *x)
+{
+    for (unsigned k = 1; k < feature->levels_count; k++)
+        if (x[k - 1] > 0.5 * (scaled_column(feature, k, true) + scaled_column(feature, k, false)))
+            return k;
+    return 0;
 }

@@ -52,10 +52,19 @@ struct result encoder_bind(struct encoder *encoder, const struct plan *plan,
                            const struct mapping *mapping, const struct csv *header,
                            struct why *why) MUST_CHECK;
 
-/* One record. x [inputs], *ret_y, groups [plan->subgroups_count] and *ret_id (into the record) are
- * set when the result is ENCODE_OK; otherwise *ret_source is the column at fault. */
+/* One record. x [inputs], *ret_y, groups [plan->subgroups_count], missing (a bit per feature, low
+ * bits first; encode_missing_bytes of them) and *ret_id (into the record) are set when the result
+ * is ENCODE_OK; otherwise *ret_source is the column at fault. */
 enum encode_reason encoder_record(struct encoder *encoder, const struct csv *record, double *x,
-                                  double *ret_y, uint8_t *groups, bool *ret_fold,
+                                  double *ret_y, uint8_t *groups, uint8_t *missing, bool *ret_fold,
                                   const char **ret_id, const struct encode_source **ret_source);
+
+size_t encode_missing_bytes(const struct plan *plan);
+
+/* Columns that one feature encodes to. */
+size_t encode_columns(const struct plan_feature *feature);
+
+/* The level (category or flag) that encoded columns x stand for. */
+unsigned encode_level(const struct plan_feature *feature, const double *x);
 
 #endif

@@ -45,12 +45,15 @@ struct result rows_reserve(struct rows *rows, const char *name, struct why *why)
     size_t capacity = rows->capacity ? 2 * rows->capacity : FIRST_CAPACITY;
     capacity = capacity < limit ? capacity : limit;
     void *x = rows->x, *y = rows->y, *group = rows->group, *key = rows->key;
+    void *missing = rows->missing;
     bool done = grow(&x, rows->inputs * sizeof(double), rows->count, capacity);
     rows->x = x;
     done = done && grow(&y, sizeof(double), rows->count, capacity);
     rows->y = y;
     done = done && grow(&group, rows->groups, rows->count, capacity);
     rows->group = group;
+    done = done && grow(&missing, rows->missing_bytes, rows->count, capacity);
+    rows->missing = missing;
     done = done && grow(&key, sizeof(struct row_key), rows->count, capacity);
     rows->key = key;
     if (!done)
@@ -144,6 +147,7 @@ void rows_free(struct rows *rows)
     locked_free(rows->x);
     locked_free(rows->y);
     locked_free(rows->group);
+    locked_free(rows->missing);
     locked_free(rows->key);
     memset(rows, 0, sizeof *rows);
 }

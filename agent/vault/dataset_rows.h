@@ -21,11 +21,12 @@ struct row_key {
 };
 
 struct rows {
-    size_t inputs, groups;
+    size_t inputs, groups, missing_bytes;
     size_t count, capacity;
     double *x;           /* [capacity][inputs] */
     double *y;           /* [capacity] */
     uint8_t *group;      /* [capacity][groups] */
+    uint8_t *missing;    /* [capacity][missing_bytes] */
     struct row_key *key; /* [capacity] */
 };
 

@@ -5,6 +5,8 @@
 #include "agent/vault/evaluate_figures.h"
 #include "agent/vault/evaluate_noise.h"
 #include "linalg/stats/auroc.h"
+#include "linalg/stats/multiclass.h"
+#include "linalg/stats/permutation.h"
 #include "proto/plan_model.h"
 
 #include <math.h>
@@ -13,7 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_ROWS = 256 };
+enum {
+    BATCH_ROWS = 256,
+    SMALL_CLASS = 30, /* below it the difference gets a permutation p too */
+    PERMUTATIONS = 999,
+    PERMUTATION_SEED = 1,
+};
 
 struct evaluator {
     const struct plan *plan;
@@ -130,6 +137,21 @@ static double score_holdout(struct evaluator *e, const double *parameters)
     return part->rows ? loss / (double)part->rows : (double)NAN;
 }
 
+void evaluator_scores(struct evaluator *e, const double *parameters, size_t rows, const double *x,
+                      double *score)
+{
+    size_t n = e->model.spec.inputs, outputs = e->model.spec.outputs;
+    for (size_t from = 0; from < rows; from += BATCH_ROWS) {
+        size_t count = rows - from < BATCH_ROWS ? rows - from : BATCH_ROWS;
+        memcpy(e->work.a[0], x + from * n, count * n * sizeof(double));
+        model_forward(&e->model, parameters, count, &e->work);
+        for (size_t i = 0; i < count; i++) {
+            double first = e->work.score[i * outputs];
+            score[from + i] = outputs == 1 ? first : 1.0 - first;
+        }
+    }
+}
+
 /* Class k = 0: any class but the first, against the first. Class k + 1: class k against the rest.
  */
 static void put_row(struct evaluator *e, size_t row, size_t contrast, size_t to)
@@ -168,6 +190,17 @@ static size_t put_group(struct evaluator *e, size_t subgroup, size_t level)
     return count;
 }
 
+/* Exchanges of the two models within a patient, where a class is too small for the normal law. */
+static double permuted(size_t rows, const double *y, const double *s1, const double *s2,
+                       const struct auroc_paired *paired)
+{
+    struct permutation p;
+    if ((paired->n_pos >= SMALL_CLASS && paired->n_neg >= SMALL_CLASS) ||
+        permutation_paired_auroc(rows, y, s1, s2, PERMUTATIONS, PERMUTATION_SEED, &p) != STAT_OK)
+        return (double)NAN;
+    return p.p;
+}
+
 /* Difference to the first model on the group that put_group has just laid out. */
 static void compare_group(const struct evaluator *e, size_t rows, struct evaluation_figures *f)
 {
@@ -179,6 +212,7 @@ static void compare_group(const struct evaluator *e, size_t rows, struct evaluat
         return;
     f->difference = paired.d;
     f->difference_variance = paired.var_d;
+    f->difference_p = permuted(rows, e->y, e->p, e->against, &paired);
 }
 
 static void judge_rows(struct evaluator *e, size_t rows, struct evaluation_figures *figures)
@@ -202,6 +236,22 @@ static double class_accuracy(const struct evaluator *e)
     return e->part->rows ? (double)right / (double)e->part->rows : (double)NAN;
 }
 
+/* Mean of one class against the rest; every class must be large enough to be told by itself. */
+static double macro_auroc(const struct evaluator *e)
+{
+    struct auroc per_class[PLAN_LEVELS_MAX];
+    struct multiclass m;
+    size_t outputs = e->model.spec.outputs;
+    if (outputs > PLAN_LEVELS_MAX ||
+        multiclass_auroc(e->part->rows, outputs, e->part->y, e->score, per_class, &m) != STAT_OK)
+        return (double)NAN;
+    for (size_t k = 0; k < outputs; k++)
+        if (per_class[k].n_pos < e->plan->validation.min_cell ||
+            per_class[k].n_neg < e->plan->validation.min_cell)
+            return (double)NAN;
+    return m.macro;
+}
+
 static void everybody(struct evaluator *e, double loss, struct evaluation_figures *figures)
 {
     size_t rows = put_all(e, 0);
@@ -223,8 +273,10 @@ static void everybody(struct evaluator *e, double loss, struct evaluation_figure
     if (figures->status != EVALUATION_OK)
         return;
     figures->loss = loss;
-    if (e->model.spec.outputs > 1)
+    if (e->model.spec.outputs > 1) {
         figures->accuracy = class_accuracy(e);
+        figures->macro_auroc = macro_auroc(e);
+    }
 }
 
 static void subgroup_figures(struct evaluator *e, unsigned i, struct evaluation_figures *figures)
@@ -303,6 +355,9 @@ static void compare(struct evaluator *e, struct evaluation_model *out)
         return;
     out->difference = paired.d;
     out->difference_variance = paired.var_d;
+    out->groups[0].difference = paired.d;
+    out->groups[0].difference_variance = paired.var_d;
+    out->groups[0].difference_p = permuted(rows, e->y, e->candidate, e->reference, &paired);
 }
 
 struct result evaluator_run(struct evaluator *e, const char *name, const double *parameters,

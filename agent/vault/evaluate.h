@@ -40,4 +40,9 @@ void evaluator_free(struct evaluator *evaluator);
 struct result evaluator_run(struct evaluator *evaluator, const char *name, const double *parameters,
                             struct evaluation_model *out, struct why *why) MUST_CHECK;
 
+/* The probability (a class: of any but the first; a real label: the value) that parameters give to
+ * each of x[rows][inputs], into score[rows]. */
+void evaluator_scores(struct evaluator *evaluator, const double *parameters, size_t rows,
+                      const double *x, double *score);
+
 #endif

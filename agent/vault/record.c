@@ -100,6 +100,17 @@ static json_t *figures_json(const struct evaluation_figures *f)
         {"sensitivity", f->sensitivity},
         {"specificity", f->specificity},
         {"loss", f->loss},
+        {"ppv", f->ppv},
+        {"alert_rate", f->alert_rate},
+        {"sensitivity_fixed", f->sensitivity_fixed},
+        {"macro_auroc", f->macro_auroc},
+        {"ece", f->ece},
+        {"ece_null", f->ece_null},
+        {"spiegelhalter_z", f->spiegelhalter_z},
+        {"ipa", f->ipa},
+        {"difference", f->difference},
+        {"difference_variance", f->difference_variance},
+        {"difference_p", f->difference_p},
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         json_object_set_new(out, values[i].name, number(values[i].value));
@@ -112,6 +123,34 @@ static json_t *bins_json(const double *bins, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(out, number(bins[i]));
     return out;
+}
+
+static json_t *epoch_json(const struct evaluation_epoch *e)
+{
+    return json_pack("{s:i, s:I, s:b, s:I, s:I}", "number", (int)e->number, "date_ms",
+                     (json_int_t)e->date_ms, "reused", e->reused, "low", (json_int_t)e->low, "high",
+                     (json_int_t)e->high);
+}
+
+static json_t *drift_column_json(const struct evaluation_drift_column *c)
+{
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
+                     evaluation_drift_status_name(c->status), "kl", number(c->kl), "kl_p",
+                     number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
+                     number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
+}
+
+static json_t *drift_json(const struct evaluation_drift *d)
+{
+    json_t *columns = json_array();
+    for (uint32_t i = 0; i < d->columns_count; i++)
+        json_array_append_new(columns, drift_column_json(&d->columns[i]));
+    return json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "status",
+                     evaluation_drift_status_name(d->status), "of_training", d->of_training,
+                     "reference_date_ms", (json_int_t)d->reference_date_ms, "score",
+                     drift_column_json(&d->score), "mmd2", number(d->mmd2), "mmd_p",
+                     number(d->mmd_p), "expected_auroc", number(d->expected_auroc), "worst",
+                     d->worst, "columns", columns);
 }
 
 struct result record_evaluation(int fd, const char *study, uint32_t task,
@@ -139,6 +178,9 @@ struct result record_evaluation(int fd, const char *study, uint32_t task,
         json_array_append_new(models, model);
     }
     json_object_set_new(line, "models", models);
+    json_object_set_new(line, "release", json_string(evaluation_release_name(evaluation->release)));
+    json_object_set_new(line, "epoch", epoch_json(&evaluation->epoch));
+    json_object_set_new(line, "drift", drift_json(&evaluation->drift));
     return finish(fd, line, why);
 }
 

@@ -64,22 +64,41 @@ struct result release_update(struct vault *vault, const struct ledger_study *stu
                 why);
 }
 
+static bool judged(const struct payload_evaluation *evaluation)
+{
+    switch (evaluation->models[0].groups[0].status) {
+    case EVALUATION_BUDGET_EXHAUSTED:
+    case EVALUATION_SCHEMA_MISMATCH:
+    case EVALUATION_TOO_CLOSE:
+        return false;
+    case EVALUATION_OK:
+    case EVALUATION_NO_LABELS:
+    case EVALUATION_SINGLE_CLASS:
+    case EVALUATION_BELOW_MINIMUM_CELL:
+    case EVALUATION_DEGENERATE_SCORES:
+    case EVALUATION_INVALID_INPUT:
+    case EVALUATION_REFUSED:
+        break;
+    }
+    return true;
+}
+
 struct result release_evaluation(struct vault *vault, const struct ledger_study *study,
                                  uint32_t task, const struct message_task *order,
                                  struct payload_evaluation *evaluation, unsigned char **ret_cipher,
                                  size_t *ret_n, struct why *why)
 {
     const struct plan *plan = &vault->room->plan;
-    unsigned min_cell = plan->validation.min_cell > vault->policy.min_cell
-                            ? plan->validation.min_cell
-                            : vault->policy.min_cell;
-    release_shape(evaluation, vault->policy.metrics, min_cell, plan->privacy.metrics_noise > 0.0);
+    release_shape(evaluation, vault->policy.metrics, room_min_cell(vault),
+                  plan->privacy.metrics_noise > 0.0);
     CLEANUP(free_pointer) unsigned char *plain = NULL;
     size_t n = 0;
     TRY(payload_evaluation_encode(evaluation, &plain, &n, why));
     TRY(record_evaluation(vault->record_fd, study->name, task, evaluation, plain, n, why));
-    return seal(vault, study, task, order, OBJECT_EVALUATION, evaluation->models_count, plain, n,
-                NULL, ret_cipher, ret_n, why);
+    /* Without figures nothing of a budget is used. */
+    uint32_t models = judged(evaluation) ? evaluation->models_count : 0;
+    return seal(vault, study, task, order, OBJECT_EVALUATION, models, plain, n, NULL, ret_cipher,
+                ret_n, why);
 }
 
 struct result release_again(struct vault *vault, const struct ledger_study *study,

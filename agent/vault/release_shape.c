@@ -4,6 +4,7 @@
 #include "agent/vault/release.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static double rounded(double x, double step)
@@ -117,8 +118,11 @@ static void suppress_complement(struct evaluation_model *m, uint32_t at)
 static void suppress(struct evaluation_model *m, unsigned min_cell)
 {
     if (m->groups_count > 0 && small(&m->groups[0], min_cell)) {
+        const struct evaluation_figures *all = &m->groups[0];
+        bool typed = all->status != EVALUATION_OK && all->positives + all->negatives == 0;
+        enum evaluation_status status = typed ? all->status : EVALUATION_BELOW_MINIMUM_CELL;
         for (uint32_t i = 0; i < m->groups_count; i++)
-            blank(&m->groups[i], EVALUATION_BELOW_MINIMUM_CELL);
+            blank(&m->groups[i], i == 0 ? status : EVALUATION_BELOW_MINIMUM_CELL);
         m->bins_count = 0;
         m->difference = m->difference_variance = NAN;
         return;
@@ -179,10 +183,49 @@ static enum evaluation_release release_form(enum policy_metrics metrics, bool no
                                         : EVALUATION_RELEASE_HISTOGRAM;
 }
 
+static bool untouched(enum evaluation_release release)
+{
+    return release == EVALUATION_RELEASE_THRESHOLD || release == EVALUATION_RELEASE_HISTOGRAM;
+}
+
+/* Which epoch it was is no figure of patients; how many they are is. */
+static void shape_epoch(struct payload_evaluation *evaluation)
+{
+    if (evaluation->release == EVALUATION_RELEASE_NONE)
+        evaluation->epoch = (struct evaluation_epoch){0};
+    else if (!untouched(evaluation->release))
+        evaluation->epoch.low = evaluation->epoch.high = 0;
+}
+
+static void round_column(struct evaluation_drift_column *c)
+{
+    double *figures[] = {&c->kl, &c->kl_p, &c->psi, &c->psi_p, &c->ks, &c->ks_p, &c->missing_z};
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+        *figures[i] = rounded(*figures[i], 1e-3);
+}
+
+static void shape_drift(struct payload_evaluation *evaluation)
+{
+    struct evaluation_drift *d = &evaluation->drift;
+    if (!untouched(evaluation->release)) {
+        free(d->columns);
+        evaluation_drift_clear(d, EVALUATION_DRIFT_REFUSED);
+        return;
+    }
+    round_column(&d->score);
+    for (uint32_t i = 0; i < d->columns_count; i++)
+        round_column(&d->columns[i]);
+    d->mmd2 = rounded(d->mmd2, 1e-6);
+    d->mmd_p = rounded(d->mmd_p, 1e-3);
+    d->expected_auroc = rounded(d->expected_auroc, 1e-3);
+}
+
 void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,
                    unsigned min_cell, bool noised)
 {
     evaluation->release = release_form(metrics, noised);
+    shape_epoch(evaluation);
+    shape_drift(evaluation);
     for (uint32_t i = 0; i < evaluation->models_count; i++) {
         struct evaluation_model *m = &evaluation->models[i];
         if (metrics == METRICS_NONE || (metrics == METRICS_NOISED_HISTOGRAM && !noised)) {

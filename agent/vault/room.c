@@ -133,3 +133,9 @@ struct result room_load(struct vault *vault, struct why *why)
         slot_wait(started_ms, slot_loading_ms(&room->plan, vault->mapping.declared_patients));
     return r;
 }
+
+unsigned room_min_cell(const struct vault *vault)
+{
+    unsigned plan = vault->room->plan.validation.min_cell;
+    return plan > vault->policy.min_cell ? plan : vault->policy.min_cell;
+}

@@ -43,6 +43,9 @@ bool room_on_time(const struct vault *vault);
  * noise: the study's noise multiplier. */
 struct result room_measure(struct vault *vault, double noise, struct why *why) MUST_CHECK;
 
+/* The least cell of which anything may be told: the larger of the policy's and the plan's. */
+unsigned room_min_cell(const struct vault *vault);
+
 void room_leave(struct vault *vault);
 
 #endif

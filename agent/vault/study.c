@@ -4,6 +4,7 @@
 
 #include "agent/vault/cost.h"
 #include "agent/vault/decisions.h"
+#include "agent/vault/holdout.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
 #include "proto/base/cleanup.h"
@@ -152,6 +153,8 @@ struct result study_decide(struct vault *vault, const char *name, bool *ret_news
     enum ledger_standing standing = standing_of(consent.verdict);
     if (!facts->facts.decided_before &&
         (standing != study->standing || strcmp(study->reason, consent.reason) != 0)) {
+        if (standing == LEDGER_STUDY_ALLOWED)
+            TRY(holdout_freeze(vault, why));
         TRY(ledger_verdict(&vault->ledger, clock_unix_ms(), name, standing, consent.reason,
                            standing == LEDGER_STUDY_ALLOWED ? &facts->charge : NULL, why));
         log_info("%s: %s: %s", name, ledger_standing_name(standing), consent.reason);

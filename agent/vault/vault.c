@@ -23,6 +23,7 @@ struct result vault_start(struct vault *vault, struct why *why)
             return failed(why, RESULT_SYSTEM, "no memory for a message");
     }
     TRY(ledger_open(&vault->ledger, vault->ledger_fd, "ledger", why));
+    TRY(epoch_book_open(&vault->book, vault->epochs_fd, "epochs", why));
     if (vault->ledger.journal.cut > 0)
         log_warning("ledger: a record that a crash tore was cut off; nothing was built on it");
     return DONE;
@@ -32,6 +33,7 @@ void vault_end(struct vault *vault)
 {
     room_leave(vault);
     ledger_free(&vault->ledger);
+    epoch_book_free(&vault->book);
     for (size_t i = 0; i < 2; i++) {
         free(vault->scratch[i]);
         vault->scratch[i] = NULL;
@@ -145,7 +147,7 @@ struct result vault_handle(struct vault *vault, const struct ipc_message *reques
     }
     if (ok(r))
         return DONE;
-    if (vault->ledger.journal.broken)
+    if (vault->ledger.journal.broken || vault->book.journal.broken)
         return failed(why, RESULT_SYSTEM, "%s", reason.text);
     *reply = (struct vault_reply){.type = IPC_REFUSED};
     memcpy(reply->sentence, reason.text, sizeof reply->sentence);

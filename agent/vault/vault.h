@@ -7,6 +7,7 @@
 
 #include "agent/ipc_body.h"
 #include "agent/vault/dataset.h"
+#include "agent/vault/epoch.h"
 #include "agent/vault/keys.h"
 #include "agent/vault/ledger.h"
 #include "proto/policy.h"
@@ -22,8 +23,9 @@ struct vault {
     char data_name[MAPPING_PATH_BYTES]; /* for messages */
     int data_fd;
     unsigned char holdout_key[DATASET_KEY_BYTES];
-    int ledger_fd, outbox_fd, record_fd, decisions_fd;
+    int ledger_fd, outbox_fd, record_fd, decisions_fd, epochs_fd;
     struct ledger ledger;
+    struct epoch_book book;
     uint64_t agent_peak_kb;     /* the network process's, as it last told */
     bool on_time;               /* results leave in slots, noise is drawn ahead: off only in
                                    simulations, where nobody watches the clock */

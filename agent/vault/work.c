@@ -5,6 +5,8 @@
 #include "agent/bytes.h"
 #include "agent/vault/cost.h"
 #include "agent/vault/evaluate.h"
+#include "agent/vault/evaluate_figures.h"
+#include "agent/vault/holdout.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
 #include "agent/vault/speak.h"
@@ -193,9 +195,31 @@ static struct result evaluate_all(struct vault *vault, const struct ledger_study
         trainer_local_parameters(plan, &model, global, own, local);
         r = evaluator_run(evaluator, models->models[i].name, local, &out->models[i], why);
         out->models_count = (uint32_t)i + 1;
+        if (ok(r) && i == 0)
+            r = holdout_drift(vault, evaluator, local, out->models[0].groups[0].status, &out->drift,
+                              why);
     }
     evaluator_free(evaluator);
     return r;
+}
+
+/* Why there are no figures, instead of silence. */
+static struct result evaluate_none(const struct payload_model_set *models,
+                                   enum evaluation_status status, struct payload_evaluation *out,
+                                   struct why *why)
+{
+    for (size_t i = 0; i < models->models_count; i++) {
+        struct evaluation_model *m = &out->models[i];
+        out->models_count = (uint32_t)i + 1;
+        snprintf(m->name, sizeof m->name, "%s", models->models[i].name);
+        m->difference = m->difference_variance = (double)NAN;
+        m->groups = calloc(1, sizeof *m->groups);
+        if (!m->groups)
+            return failed(why, RESULT_SYSTEM, "no memory to evaluate");
+        m->groups_count = 1;
+        figures_clear(&m->groups[0], status);
+    }
+    return DONE;
 }
 
 struct result work_evaluate(struct vault *vault, const struct ledger_study *study, uint32_t task,
@@ -208,8 +232,15 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
         calloc(models->models_count ? models->models_count : 1, sizeof *evaluation.models);
     if (!evaluation.models)
         return failed(why, RESULT_SYSTEM, "no memory to evaluate");
-    struct result r = evaluate_all(vault, study, models, &evaluation, why);
-    if (ok(r))
+    enum evaluation_status status;
+    struct result r = holdout_enter(vault, study->name, task, (uint32_t)models->models_count,
+                                    &evaluation.epoch, &status, why);
+    evaluation_drift_clear(&evaluation.drift, EVALUATION_DRIFT_REFUSED);
+    if (ok(r) && status == EVALUATION_OK)
+        r = evaluate_all(vault, study, models, &evaluation, why);
+    else if (ok(r))
+        r = evaluate_none(models, status, &evaluation, why);
+    if (ok(r) && status == EVALUATION_OK)
         evaluation.metrics_epsilon = cost_of_figures(&vault->room->plan, models->models_count);
     if (ok(r))
         r = release_evaluation(vault, study, task, order, &evaluation, ret_cipher, ret_n, why);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loaded holdout between the book of epochs and the evaluator. */
+#include "agent/vault/holdout.h"
+
+#include "agent/vault/drift.h"
+#include "agent/vault/reference.h"
+#include "agent/vault/room.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/clock.h"
+#include "proto/base/log.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS UINT64_C(86400000)
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The holdout's patients, ascending; owned by the caller. */
+static uint64_t *sorted_patients(const struct dataset_part *part)
+{
+    uint64_t *out = malloc((part->patients + 1) * sizeof *out);
+    if (!out)
+        return NULL;
+    memcpy(out, part->patient, part->patients * sizeof *out);
+    if (part->patients > 1)
+        qsort(out, part->patients, sizeof *out, by_value);
+    return out;
+}
+
+static bool budget_holds(const struct vault *vault, const struct epoch_choice *choice,
+                         const char *study, uint32_t task, uint32_t models)
+{
+    const struct epoch *epoch =
+        choice->fate == EPOCH_KNOWN ? &vault->book.epochs[choice->index] : NULL;
+    unsigned queries = vault->policy.queries_per_epoch;
+    if (queries == 0 || (epoch && epoch_charged_for(epoch, study, task)))
+        return true;
+    return (epoch ? epoch->models : 0) + models <= queries;
+}
+
+static void tell(const struct epoch *epoch, const char *study, uint32_t task,
+                 struct evaluation_epoch *out)
+{
+    out->number = epoch->number;
+    out->date_ms = epoch->begun_ms / DAY_MS * DAY_MS;
+    out->reused = epoch->tasks > (epoch_charged_for(epoch, study, task) ? 1u : 0u);
+    evaluation_band(epoch->n, &out->low, &out->high);
+}
+
+static struct result enter(struct vault *vault, const struct epoch_choice *choice,
+                           const char *study, uint32_t task, uint32_t models,
+                           struct evaluation_epoch *ret_epoch, enum evaluation_status *ret_status,
+                           struct why *why)
+{
+    struct room *room = vault->room;
+    if (choice->fate == EPOCH_TOO_CLOSE) {
+        *ret_status = EVALUATION_TOO_CLOSE;
+        return DONE;
+    }
+    if (!budget_holds(vault, choice, study, task, models)) {
+        *ret_status = EVALUATION_BUDGET_EXHAUSTED;
+        return DONE;
+    }
+    size_t index;
+    TRY(epoch_charge(&vault->book, room->plan.label.column, choice, clock_unix_ms(), study, task,
+                     models, &index, why));
+    if (choice->waiting + choice->left_out > 0)
+        log_info("%s: %zu new patients of the holdout wait for more, %zu are left out: an epoch "
+                 "differs from the others by no fewer than %u",
+                 study, choice->waiting, choice->left_out, room_min_cell(vault));
+    dataset_keep_holdout(&room->data, choice->kept, choice->kept_n);
+    tell(&vault->book.epochs[index], study, task, ret_epoch);
+    return DONE;
+}
+
+struct result holdout_enter(struct vault *vault, const char *study, uint32_t task, uint32_t models,
+                            struct evaluation_epoch *ret_epoch, enum evaluation_status *ret_status,
+                            struct why *why)
+{
+    struct room *room = vault->room;
+    *ret_epoch = (struct evaluation_epoch){0};
+    *ret_status = room->loaded ? EVALUATION_OK : EVALUATION_SCHEMA_MISMATCH;
+    if (!room->loaded || room->data.holdout.patients == 0)
+        return DONE;
+    CLEANUP(free_pointer) uint64_t *patients = sorted_patients(&room->data.holdout);
+    if (!patients)
+        return failed(why, RESULT_SYSTEM, "no memory to evaluate");
+    struct epoch_choice choice;
+    TRY(epoch_choose(&vault->book, room->plan.label.column, patients, room->data.holdout.patients,
+                     room_min_cell(vault), &choice, why));
+    struct result r = enter(vault, &choice, study, task, models, ret_epoch, ret_status, why);
+    free(choice.kept);
+    return r;
+}
+
+/* Figures that are noised or kept back leave nothing to tell about drift. */
+static bool tells_drift(const struct vault *vault)
+{
+    bool figures =
+        vault->policy.metrics == METRICS_THRESHOLD || vault->policy.metrics == METRICS_HISTOGRAM;
+    return figures && vault->room->plan.privacy.metrics_noise <= 0.0;
+}
+
+struct result holdout_freeze(struct vault *vault, struct why *why)
+{
+    struct room *room = vault->room;
+    if (!room->loaded || room->plan.privacy.metrics_noise > 0.0)
+        return DONE;
+    return reference_freeze(&vault->book, clock_unix_ms(), &room->plan, &room->data, why);
+}
+
+static bool known(const struct reference *reference, uint64_t patient)
+{
+    return reference->known_n > 0 && bsearch(&patient, reference->known, reference->known_n,
+                                             sizeof patient, by_value) != NULL;
+}
+
+/* Rows to compare, copied: the patients that came after the reference, or, where these are few and
+ * the reference is another part of the patients, all of the holdout. */
+struct current {
+    size_t rows;
+    double *x, *score;
+    uint8_t *missing;
+};
+
+static void current_free(struct current *c, size_t inputs)
+{
+    if (c->x)
+        sodium_memzero(c->x, c->rows * inputs * sizeof *c->x);
+    free(c->x);
+    free(c->score);
+    free(c->missing);
+}
+
+static bool gather(const struct dataset *data, const struct reference *reference, struct current *c)
+{
+    const struct dataset_part *part = &data->holdout;
+    size_t inputs = data->inputs, bytes = data->missing_bytes, fresh = 0;
+    for (size_t i = 0; i < part->patients; i++)
+        fresh += !known(reference, part->patient[i]);
+    bool all = reference->of_training && fresh < DRIFT_ROWS_MIN;
+    c->x = calloc(part->rows * inputs + 1, sizeof *c->x);
+    c->missing = calloc(part->rows * bytes + 1, 1);
+    c->score = calloc(part->rows + 1, sizeof *c->score);
+    if (!c->x || !c->missing || !c->score)
+        return false;
+    for (size_t i = 0; i < part->patients; i++) {
+        if (!all && known(reference, part->patient[i]))
+            continue;
+        for (size_t r = part->first[i]; r < part->first[i + 1]; r++) {
+            memcpy(c->x + c->rows * inputs, part->x + r * inputs, inputs * sizeof *c->x);
+            memcpy(c->missing + c->rows * bytes, part->missing + r * bytes, bytes);
+            c->rows++;
+        }
+    }
+    return true;
+}
+
+static struct result compare(struct vault *vault, struct evaluator *evaluator,
+                             const double *parameters, bool scores,
+                             const struct reference *reference, struct current *c,
+                             struct evaluation_drift *drift, struct why *why)
+{
+    const struct room *room = vault->room;
+    CLEANUP(free_pointer) double *before = calloc(reference->rows + 1, sizeof *before);
+    if (!before || !gather(&room->data, reference, c))
+        return failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
+    if (c->rows == 0) {
+        evaluation_drift_clear(drift, EVALUATION_DRIFT_NOTHING_NEW);
+        return DONE;
+    }
+    if (scores) {
+        evaluator_scores(evaluator, parameters, reference->rows, reference->x, before);
+        evaluator_scores(evaluator, parameters, c->rows, c->x, c->score);
+    }
+    const struct drift_side then = {reference->rows, reference->x, reference->missing,
+                                    scores ? before : NULL};
+    const struct drift_side now = {c->rows, c->x, c->missing, scores ? c->score : NULL};
+    return drift_fill(drift, &room->plan, &then, &now, room_min_cell(vault), why);
+}
+
+struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
+                            const double *parameters, enum evaluation_status figures,
+                            struct evaluation_drift *drift, struct why *why)
+{
+    const struct room *room = vault->room;
+    struct reference reference;
+    bool found;
+    evaluation_drift_clear(drift, EVALUATION_DRIFT_REFUSED);
+    if (!tells_drift(vault))
+        return DONE;
+    TRY(reference_load(&vault->book, &room->plan, &reference, &found, why));
+    if (!found || reference.inputs != room->data.inputs ||
+        reference.missing_bytes != room->data.missing_bytes) {
+        reference_free(&reference);
+        evaluation_drift_clear(drift, EVALUATION_DRIFT_NO_REFERENCE);
+        return DONE;
+    }
+    struct current current = {0};
+    struct result r = compare(vault, evaluator, parameters, figures == EVALUATION_OK, &reference,
+                              &current, drift, why);
+    drift->of_training = reference.of_training;
+    drift->reference_date_ms = reference.frozen_ms / DAY_MS * DAY_MS;
+    evaluation_band(reference.patients, &drift->reference_low, &drift->reference_high);
+    evaluation_band(current.rows, &drift->current_low, &drift->current_high);
+    current_free(&current, room->data.inputs);
+    reference_free(&reference);
+    return r;
+}
