@@ -165,6 +165,27 @@ bool payload_drift_wire(struct payload_drift_wire *wire,
     return true;
 }
 
+size_t payload_drift_slack(const struct payload_drift_wire *wire)
+{
+    static char longest[PLAN_NAME_BYTES];
+    memset(longest, 'x', sizeof longest - 1);
+    Cns__HoldoutEpoch epoch = wire->epoch;
+    epoch.number = UINT32_MAX;
+    epoch.date_ms = epoch.low = epoch.high = UINT64_MAX;
+    epoch.reused = true;
+    Cns__Drift drift = wire->drift;
+    drift.status = EVALUATION_DRIFT_INVALID;
+    drift.of_training = true;
+    drift.reference_date_ms = UINT64_MAX;
+    drift.reference_low = drift.reference_high = UINT64_MAX;
+    drift.current_low = drift.current_high = UINT64_MAX;
+    drift.mmd2 = drift.mmd_p = drift.expected_auroc = 1.0;
+    drift.worst = longest;
+    return cns__holdout_epoch__get_packed_size(&epoch) -
+           cns__holdout_epoch__get_packed_size(&wire->epoch) + cns__drift__get_packed_size(&drift) -
+           cns__drift__get_packed_size(&wire->drift);
+}
+
 void payload_drift_wire_free(struct payload_drift_wire *wire)
 {
     free(wire->columns);

@@ -22,6 +22,10 @@ bool payload_drift_wire(struct payload_drift_wire *wire,
                         const struct payload_evaluation *evaluation);
 void payload_drift_wire_free(struct payload_drift_wire *wire);
 
+/* How many bytes more the two blocks would take with the longest numbers and names; what an
+ * encoder adds to have one size for all figures of the same columns. */
+size_t payload_drift_slack(const struct payload_drift_wire *wire);
+
 /* from may be NULL (a peer that does not know it): "not told". RESULT_INPUT beyond a limit. */
 struct result payload_epoch_read(struct evaluation_epoch *to, const Cns__HoldoutEpoch *from,
                                  struct why *why) MUST_CHECK;

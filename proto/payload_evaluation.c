@@ -184,8 +184,8 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
     }
     m.epoch = &wire.epoch;
     m.drift = &wire.drift;
-    m.padding.len =
-        padding_least(evaluation->models_count, groups) + padding_of(&m, &a, evaluation);
+    m.padding.len = padding_least(evaluation->models_count, groups) +
+                    padding_of(&m, &a, evaluation) + payload_drift_slack(&wire);
     m.padding.data = calloc(1, m.padding.len);
     *ret_n = cns__evaluation__get_packed_size(&m);
     *ret_bytes = m.padding.data ? malloc(*ret_n + 1) : NULL;

@@ -8,6 +8,7 @@
 #include "privacy/clip_norm.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 

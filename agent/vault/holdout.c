@@ -185,6 +185,22 @@ static struct result compare(struct vault *vault, struct evaluator *evaluator,
     return drift_fill(drift, &room->plan, &then, &now, room_min_cell(vault), why);
 }
 
+/* A row for each column whatever there is to say, so that the size of the message says nothing. */
+static bool every_column(const struct plan *plan, struct evaluation_drift *drift)
+{
+    if (drift->columns_count > 0)
+        return true;
+    drift->columns = calloc(plan->features_count, sizeof *drift->columns);
+    if (!drift->columns)
+        return false;
+    drift->columns_count = plan->features_count;
+    for (unsigned i = 0; i < plan->features_count; i++) {
+        evaluation_drift_column_clear(&drift->columns[i], drift->status);
+        memcpy(drift->columns[i].name, plan->features[i].name, sizeof drift->columns[i].name);
+    }
+    return true;
+}
+
 struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
                             const double *parameters, enum evaluation_status figures,
                             struct evaluation_drift *drift, struct why *why)
@@ -200,7 +216,9 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
         reference.missing_bytes != room->data.missing_bytes) {
         reference_free(&reference);
         evaluation_drift_clear(drift, EVALUATION_DRIFT_NO_REFERENCE);
-        return DONE;
+        return every_column(&room->plan, drift)
+                   ? DONE
+                   : failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
     }
     struct current current = {0};
     struct result r = compare(vault, evaluator, parameters, figures == EVALUATION_OK, &reference,
@@ -211,5 +229,7 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
     evaluation_band(current.rows, &drift->current_low, &drift->current_high);
     current_free(&current, room->data.inputs);
     reference_free(&reference);
+    if (ok(r) && !every_column(&room->plan, drift))
+        return failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
     return r;
 }

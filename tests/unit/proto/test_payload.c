@@ -137,6 +137,28 @@ static void drift_beyond_limits(void **state)
     }
 }
 
+/* What drifted, and how many patients there are, shows in no size. */
+static void one_size_for_all_drift(void **state)
+{
+    (void)state;
+    struct evaluation_figures group = {.status = EVALUATION_OK};
+    struct evaluation_model model = {.name = "global", .groups_count = 1, .groups = &group};
+    struct payload_evaluation full = {.models_count = 1, .models = &model};
+    struct why why;
+    unsigned char *bytes;
+    size_t first, second;
+    fill_drift(&full);
+    assert_true(ok(payload_evaluation_encode(&full, &bytes, &first, &why)));
+    free(bytes);
+    struct payload_evaluation none = {.models_count = 1, .models = &model};
+    evaluation_drift_clear(&none.drift, EVALUATION_DRIFT_NOTHING_NEW);
+    none.drift.columns = columns;
+    none.drift.columns_count = 2;
+    assert_true(ok(payload_evaluation_encode(&none, &bytes, &second, &why)));
+    free(bytes);
+    assert_int_equal(first, second);
+}
+
 static void bands(void **state)
 {
     (void)state;
@@ -185,8 +207,11 @@ static void evaluations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(model_sets),  cmocka_unit_test(updates),
-        cmocka_unit_test(evaluations), cmocka_unit_test(drift_beyond_limits),
+        cmocka_unit_test(model_sets),
+        cmocka_unit_test(updates),
+        cmocka_unit_test(evaluations),
+        cmocka_unit_test(drift_beyond_limits),
+        cmocka_unit_test(one_size_for_all_drift),
         cmocka_unit_test(bands),
     };
     return cmocka_run_group_tests_name("payload", tests, NULL, NULL);
