@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct result find_peer(struct drive *drive, const char *name, struct peer **ret_peer,
-                               struct why *why)
+struct result drive_peer(struct drive *drive, const char *name, struct peer **ret_peer,
+                         struct why *why)
 {
     for (size_t i = 0; i < drive->peers_count; i++) {
         *ret_peer = drive->peers[i];
@@ -44,9 +44,31 @@ static struct result look_up(struct drive *drive, const char *name, struct drive
     return DONE;
 }
 
+/* What the site tells of its privacy ledger is told back with each offer and task, so that a ledger
+ * that was set back stops the site (agent/vault/ledger.h). A site enrolled anew, with a new key,
+ * begins a new ledger. */
+static void keep_ledger_head(struct peer *peer, const struct drive_member *member,
+                             const struct message_head *head)
+{
+    struct store_member *record = &peer->record;
+    bool same_key = memcmp(record->ledger_key, member->sign_public, sizeof record->ledger_key) == 0;
+    if (same_key && head->ledger_records == record->ledger_records &&
+        memcmp(head->ledger_head, record->ledger_head, LEDGER_HEAD_BYTES) != 0)
+        log_error("%s: tells another record %llu of its privacy ledger than before: the ledger was "
+                  "set back or copied",
+                  peer->name, (unsigned long long)head->ledger_records);
+    if (same_key && head->ledger_records <= record->ledger_records)
+        return;
+    record->ledger_records = head->ledger_records;
+    memcpy(record->ledger_head, head->ledger_head, LEDGER_HEAD_BYTES);
+    memcpy(record->ledger_key, member->sign_public, sizeof record->ledger_key);
+    peer->changed = true;
+}
+
 /* The message is for us, from this consortium, and newer than what was seen. *ret_replay tells that
  * it is not newer, which offers may be. */
-static struct result accept_head(struct drive *drive, bool *ret_replay, struct why *why)
+static struct result accept_head(struct drive *drive, const struct drive_member *member,
+                                 bool *ret_replay, struct why *why)
 {
     const struct message_head *head = &drive->in->head;
     struct peer *peer = NULL;
@@ -54,10 +76,12 @@ static struct result accept_head(struct drive *drive, bool *ret_replay, struct w
         return failed(why, RESULT_REFUSED, "the message is for consortium '%s'", head->consortium);
     if (strcmp(head->receiver, drive->options.name) != 0)
         return failed(why, RESULT_REFUSED, "the message is for '%s'", head->receiver);
-    TRY(find_peer(drive, head->sender, &peer, why));
+    TRY(drive_peer(drive, head->sender, &peer, why));
     struct result fresh = envelope_fresh(&peer->record.seen, head, why);
     *ret_replay = !ok(fresh);
     peer->changed = peer->changed || ok(fresh);
+    if (member->role == DRIVE_SITE && head->ledger_records > 0)
+        keep_ledger_head(peer, member, head);
     return DONE;
 }
 
@@ -88,7 +112,7 @@ static struct result take_hello(struct drive *drive, uint64_t now_ms, struct why
                       "the older one",
                       hello->protocol_oldest, hello->protocol_newest, PROTOCOL_VERSION_OLDEST,
                       PROTOCOL_VERSION);
-    TRY(find_peer(drive, site, &peer, why));
+    TRY(drive_peer(drive, site, &peer, why));
     snprintf(peer->record.software, sizeof peer->record.software, "%s", hello->software);
     peer->protocol = hello->protocol_newest;
     if (hello->peak_memory_kb > peer->record.peak_memory_kb)
@@ -259,7 +283,7 @@ static struct result take_message(struct drive *drive, const char *from, const u
         return failed(why, RESULT_REFUSED, "it claims to be from '%s'", sender);
     TRY(look_up(drive, sender, &member, why));
     TRY(envelope_open(bytes, n, member.sign_public, drive->in, why));
-    TRY(accept_head(drive, &replay, why));
+    TRY(accept_head(drive, &member, &replay, why));
     if (member.role == DRIVE_SITE)
         return dispatch_site(drive, bytes, n, replay, now_ms, why);
     return dispatch_user(drive, &member, bytes, n, replay, now_ms, why);

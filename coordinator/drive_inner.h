@@ -89,6 +89,10 @@ struct result drive_launch(struct drive *drive, struct plan *plan,
                            const struct store_launch *launch, uint64_t now_ms,
                            struct why *why) MUST_CHECK;
 
+/* drive_inbox.c: what is kept of a member, loaded when it was not heard of in this process yet. */
+struct result drive_peer(struct drive *drive, const char *name, struct peer **ret_peer,
+                         struct why *why) MUST_CHECK;
+
 /* drive_inbox.c: one packet. */
 void drive_packet(struct drive *drive, const char *topic, const unsigned char *bytes, size_t n,
                   uint64_t now_ms);

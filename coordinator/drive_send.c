@@ -29,6 +29,26 @@ static void topic_to(struct drive *drive, const char *member, enum topic_channel
     topic_format(out, drive->options.consortium, &topic);
 }
 
+/* The site's own ledger, as long as it ever told with the key that it has. */
+static void tell_ledger_head(struct drive *drive, const char *site)
+{
+    struct message_head *head = &drive->out->head;
+    struct drive_member member;
+    struct peer *peer = NULL;
+    struct why why;
+    if (!drive->options.find(drive->options.context, site, &member))
+        return;
+    if (!ok(drive_peer(drive, site, &peer, &why))) {
+        log_warning("%s: %s", site, why.text);
+        return;
+    }
+    const struct store_member *record = &peer->record;
+    if (memcmp(record->ledger_key, member.sign_public, sizeof record->ledger_key) != 0)
+        return;
+    head->ledger_records = record->ledger_records;
+    memcpy(head->ledger_head, record->ledger_head, LEDGER_HEAD_BYTES);
+}
+
 void drive_post(struct drive *drive, const char *member, uint64_t now_ms)
 {
     struct message_head *head = &drive->out->head;
@@ -42,6 +62,8 @@ void drive_post(struct drive *drive, const char *member, uint64_t now_ms)
     size_t n = 0;
     char topic[LINK_TOPIC_BYTES];
     struct why why;
+    if (drive->out->kind == MESSAGE_STUDY_OFFER || drive->out->kind == MESSAGE_TASK)
+        tell_ledger_head(drive, member);
     topic_to(drive, member, TOPIC_MESSAGE, topic);
     struct result r = envelope_seal(drive->out, drive->options.sign_secret, &bytes, &n, &why);
     if (ok(r))

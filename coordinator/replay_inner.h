@@ -16,6 +16,8 @@ struct replay_study {
     struct study members; /* names and declared patients, for the pooling */
     unsigned char keys[PLAN_SITES_MAX][CHAIN_PUBLIC_BYTES];
     double spent[PLAN_SITES_MAX];
+    uint32_t ledger_task[PLAN_SITES_MAX];    /* last task of each site, and the length of its */
+    uint64_t ledger_records[PLAN_SITES_MAX]; /* privacy ledger that it signed with that */
     struct server server;
     size_t updates_count, evaluations_count;
     struct combine_update updates[PLAN_SITES_MAX];

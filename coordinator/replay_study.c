@@ -149,8 +149,27 @@ struct object {
     size_t payload_n;
 };
 
-static struct result check_offer(const struct replay_study *study, const json_t *entry,
-                                 uint32_t site, const unsigned char *offer, size_t n,
+/* A site's privacy ledger only grows: each result stands on more records than the one before. */
+static struct result check_ledger(struct replay_study *study, uint32_t site,
+                                  const struct message_head *head, struct why *why)
+{
+    if (head->ledger_records == 0)
+        return DONE; /* software that does not tell it */
+    uint32_t *task = &study->ledger_task[site];
+    uint64_t *records = &study->ledger_records[site];
+    if (head->task > *task && head->ledger_records <= *records)
+        return failed(why, RESULT_REFUSED,
+                      "the privacy ledger of %s went back: %llu records with task %u, %llu with "
+                      "task %u",
+                      head->sender, (unsigned long long)*records, *task,
+                      (unsigned long long)head->ledger_records, head->task);
+    *task = head->task;
+    *records = head->ledger_records;
+    return DONE;
+}
+
+static struct result check_offer(struct replay_study *study, const json_t *entry, uint32_t site,
+                                 const unsigned char *offer, size_t n,
                                  const unsigned char hash[PLAN_HASH_BYTES], struct why *why)
 {
     struct message *message = calloc(1, sizeof *message);
@@ -164,12 +183,14 @@ static struct result check_offer(const struct replay_study *study, const json_t 
                   head->task != (uint32_t)json_integer_value(json_object_get(entry, "task")) ||
                   memcmp(message->object_offer.plain_hash, hash, PLAN_HASH_BYTES) != 0))
         r = failed(why, RESULT_REFUSED, "the site signed another object");
+    if (ok(r))
+        r = check_ledger(study, site, head, why);
     free(message);
     return r;
 }
 
-static struct result read_object(const struct replay_study *study, const json_t *entry,
-                                 uint32_t site, struct object *object, struct why *why)
+static struct result read_object(struct replay_study *study, const json_t *entry, uint32_t site,
+                                 struct object *object, struct why *why)
 {
     char name[PLAN_NAME_BYTES + 64], path[FS_PATH_BYTES];
     unsigned char hash[PLAN_HASH_BYTES];

@@ -140,21 +140,25 @@ struct result store_put_member(struct store *store, const char *member,
                                const struct store_member *record, struct why *why)
 {
     static const char SQL[] =
-        "INSERT INTO seen(member, session, sequence, sent_ms, software, peak_memory_kb) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(member) DO UPDATE SET session = excluded.session, "
+        "INSERT INTO seen(member, session, sequence, sent_ms, software, peak_memory_kb, "
+        "ledger_records, ledger_head, ledger_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT(member) DO UPDATE SET session = excluded.session, "
         "sequence = excluded.sequence, sent_ms = excluded.sent_ms, software = excluded.software, "
-        "peak_memory_kb = excluded.peak_memory_kb";
+        "peak_memory_kb = excluded.peak_memory_kb, ledger_records = excluded.ledger_records, "
+        "ledger_head = excluded.ledger_head, ledger_key = excluded.ledger_key";
     return db_run(store->db, why, SQL, db_text(member),
                   db_blob(record->seen.session, SESSION_ID_BYTES), db_int(record->seen.sequence),
                   db_int(record->seen.sent_ms), db_text(record->software),
-                  db_int(record->peak_memory_kb));
+                  db_int(record->peak_memory_kb), db_int(record->ledger_records),
+                  db_blob(record->ledger_head, sizeof record->ledger_head),
+                  db_blob(record->ledger_key, sizeof record->ledger_key));
 }
 
 struct result store_read_member(struct store *store, const char *member,
                                 struct store_member *record, struct why *why)
 {
-    static const char SQL[] = "SELECT session, sequence, sent_ms, software, peak_memory_kb "
-                              "FROM seen WHERE member = ?";
+    static const char SQL[] = "SELECT session, sequence, sent_ms, software, peak_memory_kb, "
+                              "ledger_records, ledger_head, ledger_key FROM seen WHERE member = ?";
     memset(record, 0, sizeof *record);
     struct db_rows rows;
     bool row = false;
@@ -167,6 +171,9 @@ struct result store_read_member(struct store *store, const char *member,
         record->seen.sent_ms = db_column_int(&rows, 2);
         db_column_string(&rows, 3, record->software, sizeof record->software);
         record->peak_memory_kb = db_column_int(&rows, 4);
+        record->ledger_records = db_column_int(&rows, 5);
+        db_column_copy(&rows, 6, record->ledger_head, sizeof record->ledger_head);
+        db_column_copy(&rows, 7, record->ledger_key, sizeof record->ledger_key);
     }
     db_end(&rows);
     return r;

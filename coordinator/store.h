@@ -134,6 +134,9 @@ struct store_member {
     struct envelope_seen seen;
     char software[PLAN_NAME_BYTES];
     uint64_t peak_memory_kb;
+    /* The longest that a site, by the key it then signed with, told of its privacy ledger. */
+    uint64_t ledger_records;
+    unsigned char ledger_head[LEDGER_HEAD_BYTES], ledger_key[32];
 };
 struct result store_put_member(struct store *store, const char *member,
                                const struct store_member *record, struct why *why) MUST_CHECK;

@@ -76,5 +76,10 @@ static const char PATIENCE[] =
     "ALTER TABLE members ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE members ADD COLUMN ask_from INTEGER NOT NULL DEFAULT 0;";
 
-const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE};
+static const char LEDGERS[] =
+    "ALTER TABLE seen ADD COLUMN ledger_records INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE seen ADD COLUMN ledger_head BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE seen ADD COLUMN ledger_key BLOB NOT NULL DEFAULT x'';";
+
+const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

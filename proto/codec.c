@@ -237,6 +237,9 @@ struct result message_encode(const struct message *message, unsigned char **ret_
     m.sent_ms = message->head.sent_ms;
     m.study = field_string(message->head.study);
     m.task = message->head.task;
+    m.ledger_records = message->head.ledger_records;
+    if (m.ledger_records > 0)
+        m.ledger_head = field_view(message->head.ledger_head, sizeof message->head.ledger_head);
     fill_body(&m, &bodies, message);
     if (m.body_case == CNS__MESSAGE__BODY__NOT_SET)
         return failed(why, RESULT_INPUT, "message kind %d is not known", (int)message->kind);

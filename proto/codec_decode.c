@@ -189,6 +189,10 @@ static struct result read_head(struct message_head *to, const Cns__Message *from
     to->sequence = from->sequence;
     to->sent_ms = from->sent_ms;
     to->task = from->task;
+    to->ledger_records = from->ledger_records;
+    if (from->ledger_records > 0)
+        return field_bytes(to->ledger_head, sizeof to->ledger_head, from->ledger_head,
+                           "ledger_head", why);
     return DONE;
 }
 

@@ -34,6 +34,7 @@ enum {
     MESSAGE_BYTES_MAX = 60 * 1024,  /* one signed envelope on the wire */
     MESSAGE_REASON_BYTES = 512,     /* a sentence */
     MESSAGE_TEXT_MAX = 48 * 1024,   /* inline JSON of a command or reply */
+    LEDGER_HEAD_BYTES = 32,         /* BLAKE2b of a ledger's record */
     SESSION_ID_BYTES = 16,          /* random, drawn at every process start */
     OBJECT_ID_BYTES = 16,           /* random */
     OBJECT_KEY_SEALED_BYTES = 80,   /* a 32-byte key through crypto_box_seal */
@@ -67,6 +68,10 @@ struct message_head {
     uint64_t sent_ms;                        /* Unix time */
     char study[PLAN_NAME_BYTES];             /* empty where no study is meant */
     uint32_t task;                           /* number of the task in the study, from 1; 0 = none */
+    /* The site's privacy ledger. From a site: how long it is and the hash of its last record; from
+     * the coordinator: the longest that this site has told. 0 records: nothing is said of it. */
+    uint64_t ledger_records;
+    unsigned char ledger_head[LEDGER_HEAD_BYTES];
 };
 
 struct message_hello {

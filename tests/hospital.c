@@ -178,6 +178,10 @@ struct message *hospital_message(struct hospital *hospital, enum message_kind ki
     hospital->message->kind = kind;
     hospital->message->head.task = task;
     strcpy(hospital->message->head.study, hospital->plan.study);
+    if (kind == MESSAGE_TASK || kind == MESSAGE_STUDY_OFFER) {
+        hospital->message->head.ledger_records = hospital->told_records;
+        memcpy(hospital->message->head.ledger_head, hospital->told_head, LEDGER_HEAD_BYTES);
+    }
     return hospital->message;
 }
 

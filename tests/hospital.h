@@ -21,6 +21,8 @@ struct hospital {
     struct vault vault;
     bool running;
     struct message *message; /* scratch of the helpers */
+    uint64_t told_records;   /* the site's ledger as offers and tasks tell it back */
+    unsigned char told_head[LEDGER_HEAD_BYTES];
 };
 
 /* A folder with 200 patients, two rows of them unusable, and a plan of one round more than none:

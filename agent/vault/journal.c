@@ -198,6 +198,24 @@ struct result journal_append(struct journal *journal, uint16_t type, uint64_t ti
     return DONE;
 }
 
+/* Each header names the record before it, so the record after the one asked for tells its hash. */
+struct result journal_hash(const struct journal *journal, uint64_t sequence,
+                           unsigned char hash[JOURNAL_HASH_BYTES], struct why *why)
+{
+    unsigned char header[HEADER_BYTES];
+    uint64_t at = 0;
+    if (sequence > journal->sequence)
+        return failed(why, RESULT_REFUSED, "%s: has no record %llu", journal->name,
+                      (unsigned long long)sequence);
+    memcpy(hash, journal->head, JOURNAL_HASH_BYTES);
+    for (uint64_t i = 0; i <= sequence && sequence < journal->sequence; i++) {
+        TRY(journal_read(journal, at, header, sizeof header, why));
+        memcpy(hash, header + 32, JOURNAL_HASH_BYTES);
+        at += record_bytes((size_t)little_get(header + 8, 4));
+    }
+    return DONE;
+}
+
 struct result journal_read(const struct journal *journal, uint64_t offset, void *out, size_t n,
                            struct why *why)
 {

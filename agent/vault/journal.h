@@ -64,6 +64,10 @@ struct result journal_append(struct journal *journal, uint16_t type, uint64_t ti
                              const unsigned char *body, size_t n, struct journal_record *ret_record,
                              struct why *why) MUST_CHECK;
 
+/* The hash of an earlier record, or of none for 0: sequence <= journal->sequence. */
+struct result journal_hash(const struct journal *journal, uint64_t sequence,
+                           unsigned char hash[JOURNAL_HASH_BYTES], struct why *why) MUST_CHECK;
+
 /* Reads n bytes of a body again. */
 struct result journal_read(const struct journal *journal, uint64_t offset, void *out, size_t n,
                            struct why *why) MUST_CHECK;

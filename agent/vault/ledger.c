@@ -254,6 +254,27 @@ void ledger_free(struct ledger *ledger)
     *ledger = (struct ledger){0};
 }
 
+struct result ledger_continues(const struct ledger *ledger, uint64_t records,
+                               const unsigned char head[JOURNAL_HASH_BYTES], struct why *why)
+{
+    unsigned char own[JOURNAL_HASH_BYTES];
+    if (records == 0)
+        return DONE;
+    if (records > ledger->journal.sequence)
+        return failed(why, RESULT_REFUSED,
+                      "this site's privacy ledger has %llu records where it had %llu: it was set "
+                      "back; the site must restore the newest copy before it takes part again",
+                      (unsigned long long)ledger->journal.sequence, (unsigned long long)records);
+    TRY(journal_hash(&ledger->journal, records, own, why));
+    if (memcmp(own, head, sizeof own) != 0)
+        return failed(why, RESULT_REFUSED,
+                      "this site's privacy ledger has another record %llu than it had: it was set "
+                      "back or replaced; the site must restore the newest copy before it takes "
+                      "part again",
+                      (unsigned long long)records);
+    return DONE;
+}
+
 struct result ledger_launch(const struct ledger *ledger, const struct ledger_study *study,
                             unsigned char **ret_bytes, struct why *why)
 {

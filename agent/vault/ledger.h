@@ -137,6 +137,13 @@ struct result ledger_settled(struct ledger *ledger, uint64_t now_ms, const char 
 struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *study,
                             uint32_t task, bool finished, struct why *why) MUST_CHECK;
 
+/* Whether the ledger is still the one that the coordinator last heard of: at least as long, with
+ * that record in its place. RESULT_REFUSED with a sentence for the coordinator when records were
+ * taken away or replaced since. records 0: nothing was ever heard. */
+struct result ledger_continues(const struct ledger *ledger, uint64_t records,
+                               const unsigned char head[JOURNAL_HASH_BYTES],
+                               struct why *why) MUST_CHECK;
+
 /* Takes one record into the state; the reader of the journal and the fuzz target use it too. */
 struct result ledger_apply(struct ledger *ledger, const struct journal_record *record,
                            struct why *why) MUST_CHECK;

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An empty message of the site to the coordinator; session and sequence come with the signature. */
+/* An empty message of the site to the coordinator, with the ledger as it stands; session and
+ * sequence come with the signature. */
 static struct message *compose(struct vault *vault, enum message_kind kind, const char *study,
                                uint32_t task)
 {
@@ -22,6 +23,8 @@ static struct message *compose(struct vault *vault, enum message_kind kind, cons
     message->kind = kind;
     message->head.task = task;
     snprintf(message->head.study, sizeof message->head.study, "%s", study);
+    message->head.ledger_records = vault->ledger.journal.sequence;
+    memcpy(message->head.ledger_head, vault->ledger.journal.head, LEDGER_HEAD_BYTES);
     return message;
 }
 

@@ -185,8 +185,11 @@ struct result study_offer(struct vault *vault, const unsigned char *envelope, si
     memcpy(name, message->head.study, sizeof name);
     struct plan plan;
     struct why reason;
-    struct result r =
-        room_launch(vault, name, message->study_offer.researcher_key, message->study_offer.launch,
+    struct result r = ledger_continues(&vault->ledger, message->head.ledger_records,
+                                       message->head.ledger_head, &reason);
+    if (!ok(r))
+        return answer_refused(vault, name, NO_PLAN, &reason, why);
+    r = room_launch(vault, name, message->study_offer.researcher_key, message->study_offer.launch,
                     message->study_offer.launch_n, &plan, researcher, &reason);
     if (!ok(r))
         return answer_refused(vault, name, NO_PLAN, &reason, why);

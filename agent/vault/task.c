@@ -31,6 +31,8 @@ struct order {
     char study[PLAN_NAME_BYTES];
     uint32_t task;
     struct message_task task_order;
+    uint64_t ledger_records; /* of this site, as the coordinator last heard */
+    unsigned char ledger_head[LEDGER_HEAD_BYTES];
 };
 
 static struct result order_check(const struct vault *vault, const struct ledger_study *study,
@@ -224,6 +226,8 @@ static struct result read_order(struct vault *vault, struct bytes_in *in, struct
     memcpy(order->study, message->head.study, sizeof order->study);
     order->task = message->head.task;
     order->task_order = message->task;
+    order->ledger_records = message->head.ledger_records;
+    memcpy(order->ledger_head, message->head.ledger_head, sizeof order->ledger_head);
     if (order->task == 0)
         return failed(why, RESULT_INPUT, "a task without a number");
     return DONE;
@@ -244,6 +248,8 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
     struct result r = study ? room_enter_known(vault, study, &reason) : DONE;
     if (ok(r))
         r = order_check(vault, study, &order, &reason);
+    if (ok(r))
+        r = ledger_continues(&vault->ledger, order.ledger_records, order.ledger_head, &reason);
     if (!ok(r))
         return declined(vault, &order, &reason, reply, why);
     bool same = study->task.task == order.task;

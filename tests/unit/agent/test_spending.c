@@ -182,6 +182,78 @@ static void refusal_by_policy_says_what_fits(void **state)
     }
 }
 
+/* ---- a ledger set back ---- */
+
+/* As the coordinator does: the longest that the site told is told back. */
+static void hear(const struct message_head *head)
+{
+    assert_true(head->ledger_records > h.told_records);
+    h.told_records = head->ledger_records;
+    memcpy(h.told_head, head->ledger_head, sizeof h.told_head);
+}
+
+static uint64_t train(uint32_t number)
+{
+    struct vault_reply reply =
+        hospital_ask(&h, hospital_task(&h, TASK_TRAIN, number, number, 0.0f, true));
+    assert_int_equal(reply.type, IPC_RESULT);
+    free(reply.tail);
+    hear(&reply.message->head);
+    return h.vault.ledger.journal.end;
+}
+
+/* Restores the first n bytes of the ledger from an old copy while the vault is down. */
+static void set_back(uint64_t n)
+{
+    char path[128];
+    hospital_crash(&h);
+    snprintf(path, sizeof path, "%s/ledger", h.folder);
+    assert_int_equal(truncate(path, (off_t)n), 0);
+    hospital_start(&h);
+}
+
+static void expect_stopped(uint32_t task, uint32_t round)
+{
+    struct vault_reply reply =
+        hospital_ask(&h, hospital_task(&h, TASK_TRAIN, task, round, 0.0f, true));
+    assert_int_equal(reply.type, IPC_SIGNED);
+    assert_int_equal(reply.message->kind, MESSAGE_TASK_DECLINED);
+    if (!strstr(reply.message->task_declined.reason, "set back"))
+        fail_msg("%s", reply.message->task_declined.reason);
+}
+
+static void ledger_set_back_stops_the_site(void **state)
+{
+    (void)state;
+    hospital_open(&h, PRIVATE, ALLOW);
+    assert_int_equal(offer()->verdict, STUDY_ALLOWED);
+    hear(&h.vault.scratch[0]->head);
+    uint64_t after_charge = h.vault.ledger.journal.end;
+    uint64_t after_first = train(1);
+    train(2);
+    /* A restart with the whole ledger changes nothing. */
+    hospital_crash(&h);
+    hospital_start(&h);
+    train(3);
+    /* Cut at a record's end: a chain that holds, and is too short. */
+    set_back(after_first);
+    expect_stopped(2, 2);
+    /* Grown again to another content of at least the old length. */
+    struct why why;
+    for (uint32_t task = 5; h.vault.ledger.journal.sequence < h.told_records + 2; task++) {
+        const struct message_task order = {.kind = TASK_TRAIN, .round = 2};
+        assert_true(ok(ledger_begun(&h.vault.ledger, 1, "falls", task, &order, false, &why)));
+    }
+    expect_stopped(90, 2);
+    /* Nor is another study charged on it: its answer tells why. */
+    set_back(after_charge);
+    hospital_rename(&h, "trips");
+    const struct message_study_answer *answer = offer();
+    assert_int_equal(answer->verdict, STUDY_REFUSED);
+    assert_non_null(strstr(answer->reason, "set back"));
+    hospital_close(&h);
+}
+
 /* ---- nothing is read for a plan over budget ---- */
 
 static bool touched(int watch)
@@ -223,6 +295,7 @@ int main(void)
         cmocka_unit_test(killed_at_any_point),
         cmocka_unit_test(two_studies_cannot_both_take_the_last),
         cmocka_unit_test(refusal_by_policy_says_what_fits),
+        cmocka_unit_test(ledger_set_back_stops_the_site),
         cmocka_unit_test(over_budget_reads_no_patient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,8 @@ struct party {
     struct message_task_closed closed;
     struct message_object_offer model; /* the last one offered to it */
     unsigned replies, dones, tasks, offers;
+    uint64_t ledger_records, told_records; /* what it says of its ledger, and hears */
+    unsigned char told_head[LEDGER_HEAD_BYTES];
 };
 
 static struct link_memory_hub *hub;
@@ -179,6 +181,8 @@ static struct message *compose(struct party *p, enum message_kind kind, const ch
     message.head.sequence = ++p->sequence;
     message.head.sent_ms = now_ms;
     message.head.task = task;
+    message.head.ledger_records = p->ledger_records;
+    memset(message.head.ledger_head, (int)p->ledger_records, LEDGER_HEAD_BYTES);
     return &message;
 }
 
@@ -196,6 +200,10 @@ static void hear_message(struct party *p, const struct link_event *event)
                                  &message, &why)));
     assert_true(ok(envelope_fresh(&p->seen, &message.head, &why)));
     assert_string_equal(message.head.receiver, p->member.name);
+    if (message.kind == MESSAGE_STUDY_OFFER || message.kind == MESSAGE_TASK) {
+        p->told_records = message.head.ledger_records;
+        memcpy(p->told_head, message.head.ledger_head, LEDGER_HEAD_BYTES);
+    }
     switch (message.kind) {
     case MESSAGE_STUDY_OFFER:
         p->offers++;

@@ -57,6 +57,41 @@ static void answers_count_once(void **state)
     assert_int_equal(stored()->round, 0);
 }
 
+/* Each site hears the longest that it told of its privacy ledger, whatever happens in between. */
+static void ledgers_are_told_back(void **state)
+{
+    (void)state;
+    static const unsigned char SEVEN[4] = {7, 7, 7, 7};
+    party[0].ledger_records = 5;
+    party[1].ledger_records = 2;
+    start_training();
+    assert_int_equal(party[0].told_records, 5);
+    assert_int_equal(party[1].told_records, 2);
+    assert_int_equal(party[2].told_records, 0);
+    party[0].ledger_records = 7;
+    answer(0, 1);
+    crash();
+    party[0].ledger_records = 6; /* set back, or an older word that came late */
+    answer(1, 1);
+    answer(2, 1);
+    assert_int_equal(stored()->round, 1);
+    assert_int_equal(party[0].told_records, 7);
+    assert_memory_equal(party[0].told_head, SEVEN, sizeof SEVEN);
+    answer(0, 1);
+    now_ms += 10;
+    answer(1, 1);
+    answer(2, 1);
+    assert_int_equal(stored()->round, 2);
+    assert_int_equal(party[0].told_records, 7);
+    /* With a new key the site is another one, with a ledger of its own. */
+    crypto_sign_keypair(party[0].member.sign_public, party[0].sign_secret);
+    party[0].ledger_records = 1;
+    answer(0, 1);
+    answer(1, 1);
+    answer(2, 1);
+    assert_int_equal(party[0].told_records, 1);
+}
+
 static void wrong_objects_are_refused(void **state)
 {
     (void)state;
@@ -273,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_study_through_crashes, setup, teardown),
         cmocka_unit_test_setup_teardown(answers_count_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledgers_are_told_back, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_objects_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(forged_and_replayed_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(users_keep_to_their_roles, setup, teardown),

@@ -159,6 +159,9 @@ static void objects_read_back(void **state)
     free(bytes.bytes);
     struct store_member member = {.peak_memory_kb = 7, .software = "v"}, again;
     member.seen.sequence = 9;
+    member.ledger_records = 11;
+    memset(member.ledger_head, 3, sizeof member.ledger_head);
+    memset(member.ledger_key, 4, sizeof member.ledger_key);
     assert_true(ok(store_put_member(store, "a", &member, &why)));
     assert_true(ok(store_read_member(store, "a", &again, &why)));
     assert_memory_equal(&member, &again, sizeof member);
