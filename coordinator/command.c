@@ -253,6 +253,8 @@ static const struct verb {
     {"object", verb_object, .needs_study = true, .auditing = true},
     {"head", verb_head},
     {"gate", verb_gate, .needs_study = true},
+    {"paper", verb_paper},
+    {"papers", verb_papers},
     {"incidents", verb_incidents},
     {"incident", verb_incident},
     {"models", verb_models},

@@ -40,6 +40,10 @@ struct result verb_gate(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_models(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_stage(struct user_command *c, struct why *why) MUST_CHECK;
 
+/* command_paper.c: signed documents of the consortium, and the alpha ledgers. */
+struct result verb_paper(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_papers(struct user_command *c, struct why *why) MUST_CHECK;
+
 /* command_incident.c */
 struct result verb_incidents(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_incident(struct user_command *c, struct why *why) MUST_CHECK;

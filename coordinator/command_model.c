@@ -4,9 +4,11 @@
 #include "coordinator/command_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/paper.h"
 #include "coordinator/registry_json.h"
 #include "coordinator/work_gate.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/log.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -99,8 +101,11 @@ struct moving {
 
 static struct stage_policy stages_of(const struct user_command *c)
 {
-    const struct gate_rules *rules = c->drive->options.gate;
-    return rules ? rules->stages : stage_policy_default();
+    struct gate_rules rules = gate_rules_default();
+    struct why why;
+    if (!ok(paper_rules(c->drive->options.store, c->drive->options.gate, &rules, &why)))
+        log_error("the gate's policy cannot be read, its defaults count: %s", why.text);
+    return rules.stages;
 }
 
 static struct result log_json(struct moving *m, const char *kind, json_t *entry, struct why *why)

@@ -4,6 +4,7 @@
 
 #include "coordinator/consortium.h"
 #include "coordinator/drive.h"
+#include "coordinator/paper.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 #include "proto/topic.h"
@@ -104,9 +105,11 @@ static struct result open_files(struct daemon *daemon, const char *folder, struc
     daemon->roster_file.path = consortium->roster_path;
     memcpy(daemon->roster_file.coordinator, consortium->identity.self.sign_key, ROSTER_KEY_BYTES);
     TRY(fs_join(path, consortium->folder, "gate.json", why));
-    TRY(gate_rules_load(path, &daemon->gate, why));
+    CLEANUP(free_pointer) char *policy = NULL;
+    TRY(gate_rules_load(path, &daemon->gate, &policy, why));
     TRY(fs_join(path, consortium->folder, "coordinator.db", why));
-    return store_open(path, daemon->secrets.sign, &daemon->store, why);
+    TRY(store_open(path, daemon->secrets.sign, &daemon->store, why));
+    return paper_take_folder(daemon->store, policy, unix_ms(), why);
 }
 
 static struct result watch(struct daemon *daemon, struct why *why)

@@ -8,13 +8,16 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double DAY_MS = 24.0 * 3600.0 * 1000.0;
 static const double DAYS_MAX = 3650.0;
 
 struct gate_rules gate_rules_default(void)
 {
-    struct gate_rules rules = {.gate = gate_policy_default(), .stages = stage_policy_default()};
+    struct gate_rules rules = {.gate = gate_policy_default(),
+                               .stages = stage_policy_default(),
+                               .ledger = ledger_policy_default(ALPHA_FIXED)};
     rules.gate.calibration_used = true;
     rules.gate.fairness_used = true;
     rules.gate.signatures_needed = rules.stages.signatures_needed;
@@ -62,25 +65,65 @@ static struct result read_stages(const json_t *stages, struct stage_policy *out,
     return DONE;
 }
 
-struct result gate_rules_load(const char *path, struct gate_rules *rules, struct why *why)
+/* A misspelt section must not be taken for the default. */
+static struct result check_sections(const json_t *root, struct why *why)
 {
-    CLEANUP(free_pointer) char *text = NULL;
-    size_t n = 0;
+    const char *key;
+    json_t *value, *all = (json_t *)(uintptr_t)root;
+    if (!json_is_object(root))
+        return failed(why, RESULT_INPUT,
+                      "no JSON object with \"policy\", \"stages\" and \"ledger\"");
+    json_object_foreach(all, key, value)
+    {
+        if (strcmp(key, "policy") != 0 && strcmp(key, "stages") != 0 && strcmp(key, "ledger") != 0)
+            return failed(why, RESULT_INPUT,
+                          "there is no section '%.40s': \"policy\", \"stages\", \"ledger\"", key);
+        if (!json_is_object(value))
+            return failed(why, RESULT_INPUT, "'%.40s' is no JSON object", key);
+    }
+    return DONE;
+}
+
+struct result gate_rules_parse(const char *text, size_t n, struct gate_rules *rules,
+                               struct why *why)
+{
     *rules = gate_rules_default();
-    if (!fs_exists(path))
-        return DONE;
-    TRY(fs_read(path, GATE_POLICY_BYTES_MAX, &text, &n, why));
+    if (n > GATE_POLICY_BYTES_MAX)
+        return failed(why, RESULT_INPUT, "a gate policy has at most %d bytes",
+                      GATE_POLICY_BYTES_MAX);
     json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
     const json_t *policy = json_object_get(root, "policy");
-    struct result r = DONE;
-    if (!json_is_object(root) || (policy && !json_is_object(policy)))
-        r = failed(why, RESULT_INPUT, "no JSON object with \"policy\" and \"stages\"");
+    const json_t *ledger = json_object_get(root, "ledger");
+    struct result r = check_sections(root, why);
     if (ok(r) && policy)
         r = read_policy(policy, &rules->gate, why);
     if (ok(r))
         r = read_stages(json_object_get(root, "stages"), &rules->stages, why);
+    if (ok(r) && ledger)
+        r = ledger_policy_parse(ledger, &rules->ledger, why);
     if (ok(r))
         rules->gate.signatures_needed = rules->stages.signatures_needed;
     json_decref(root);
-    return ok(r) ? r : failed_in(why, r, "%s", path);
+    return r;
+}
+
+struct result gate_rules_load(const char *path, struct gate_rules *rules, char **ret_text,
+                              struct why *why)
+{
+    CLEANUP(free_pointer) char *text = NULL;
+    size_t n = 0;
+    *rules = gate_rules_default();
+    if (ret_text)
+        *ret_text = NULL;
+    if (!fs_exists(path))
+        return DONE;
+    TRY(fs_read(path, GATE_POLICY_BYTES_MAX, &text, &n, why));
+    struct result r = gate_rules_parse(text, n, rules, why);
+    if (!ok(r))
+        return failed_in(why, r, "%s", path);
+    if (ret_text) {
+        *ret_text = text;
+        text = NULL;
+    }
+    return DONE;
 }

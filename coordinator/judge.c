@@ -4,6 +4,7 @@
 #include "coordinator/judge.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/judge_inner.h"
 #include "coordinator/validate/gate_json.h"
 #include "linalg/stats/pool.h"
 #include "proto/base/cleanup.h"
@@ -21,6 +22,9 @@ struct bench {
     struct gate_site_verdict verdicts[PLAN_SITES_MAX];
     struct gate_integrity integrity;
     struct gate_input input;
+    struct ledger_answer answer;
+    struct family_ledger ledger; /* moved; taken over once rule 9 was reached */
+    char detail[JUDGE_DETAIL_BYTES];
 };
 
 static const char *status_word(enum evaluation_status status)
@@ -200,10 +204,12 @@ static void put_hash(json_t *o, const char *key, const unsigned char *hash)
     json_object_set_new(o, key, json_string(text));
 }
 
-static struct result write_entry(const struct judge_case *in, struct judgement *out,
-                                 struct why *why)
+static struct result write_entry(const struct judge_case *in, const struct bench *bench,
+                                 struct judgement *out, struct why *why)
 {
     json_t *o = json_object();
+    unsigned char family[PLAN_HASH_BYTES];
+    judge_family(in->plan, family);
     json_object_set_new(o, "kind", json_string("gate"));
     json_object_set_new(o, "ms", json_integer((json_int_t)in->now_ms));
     json_object_set_new(o, "study", json_string_nocheck(in->study->name));
@@ -212,12 +218,52 @@ static struct result write_entry(const struct judge_case *in, struct judgement *
     put_hash(o, "plan", in->study->plan_hash);
     put_hash(o, "candidate", in->candidate);
     put_hash(o, "incumbent", in->incumbent);
+    put_hash(o, "family", family);
+    json_t *change = judge_change_json(in);
+    if (change)
+        json_object_set_new(o, "change", change);
+    if (out->ledger_moved)
+        json_object_set_new(o, "ledger", judge_ledger_json(in, &bench->answer, out->ledger));
     json_object_set_new(o, "decision", json_string(gate_decision_name(out->decision)));
     json_object_set_new(o, "input", json_string_nocheck(out->input));
     json_object_set_new(o, "record", json_string_nocheck(out->record));
     out->entry = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return out->entry ? DONE : failed(why, RESULT_SYSTEM, "out of memory for an audit entry");
+}
+
+static struct result fill_input(const struct judge_case *in, struct bench *bench, struct why *why)
+{
+    struct gate_input *input = &bench->input;
+    for (uint32_t i = 0; i < in->study->members_count; i++)
+        if (in->study->members[i].verdict == MEMBER_ALLOWED)
+            fill_site(in, i, &bench->sites[input->n_sites++]);
+    set_policy(in, &input->policy);
+    judge_scope(in, &input->policy, bench->sites, input->n_sites, &bench->integrity, bench->detail);
+    input->first = in->incumbent == NULL;
+    input->integrity = &bench->integrity;
+    input->sites = bench->sites;
+    input->n_groups = fill_groups(in, bench->groups);
+    input->groups = bench->groups;
+    if (!in->ledger || !in->ledger->policy->used || input->first)
+        return DONE;
+    bench->ledger = *in->ledger->ledger;
+    TRY(judge_alpha(in, &input->policy, bench->sites, input->n_sites, &bench->ledger,
+                    &bench->answer, why));
+    input->ledger = &bench->answer.rule;
+    return DONE;
+}
+
+/* Alpha is spent by a judgement that looks at the figures: rules 1 and 2 stop before that. */
+static struct result move_ledger(const struct judge_case *in, const struct bench *bench,
+                                 const struct gate_record *record, struct judgement *out,
+                                 struct why *why)
+{
+    out->ledger_moved = bench->input.ledger && record->quorum;
+    if (!out->ledger_moved)
+        return DONE;
+    *in->ledger->ledger = bench->ledger;
+    return family_ledger_text(&bench->ledger, &out->ledger, why);
 }
 
 struct result judge(const struct judge_case *in, struct judgement *out, struct why *why)
@@ -227,33 +273,17 @@ struct result judge(const struct judge_case *in, struct judgement *out, struct w
     struct gate_record record;
     if (!bench)
         return failed(why, RESULT_SYSTEM, "out of memory for the gate");
-    size_t sites = 0;
-    for (uint32_t i = 0; i < in->study->members_count; i++)
-        if (in->study->members[i].verdict == MEMBER_ALLOWED)
-            fill_site(in, i, &bench->sites[sites++]);
-    bench->integrity = (struct gate_integrity){
-        .signatures_ok = true,
-        .hashes_ok = true,
-        .in_scope = true,
-        .detail = "no change control plan is in force",
-    };
-    bench->input = (struct gate_input){
-        .first = in->incumbent == NULL,
-        .integrity = &bench->integrity,
-        .n_sites = sites,
-        .sites = bench->sites,
-        .n_groups = fill_groups(in, bench->groups),
-        .groups = bench->groups,
-    };
-    set_policy(in, &bench->input.policy);
+    TRY(fill_input(in, bench, why));
     struct result r = gate_decide(&bench->input, &record, bench->verdicts, why);
     out->decision = record.decision;
+    if (ok(r))
+        r = move_ledger(in, bench, &record, out, why);
     if (ok(r))
         r = gate_input_text(&bench->input, &out->input, why);
     if (ok(r))
         r = gate_record_text(&record, bench->sites, bench->verdicts, &out->record, why);
     if (ok(r))
-        r = write_entry(in, out, why);
+        r = write_entry(in, bench, out, why);
     if (!ok(r))
         judgement_free(out);
     return r;
@@ -263,6 +293,7 @@ void judgement_free(struct judgement *judgement)
 {
     free(judgement->input);
     free(judgement->record);
+    free(judgement->ledger);
     free(judgement->entry);
     memset(judgement, 0, sizeof *judgement);
 }

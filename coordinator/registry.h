@@ -72,4 +72,15 @@ struct result registry_each_incident(struct store *store,
                                                    const unsigned char *hash),
                                      void *context, struct why *why) MUST_CHECK;
 
+/* The alpha ledger of a family as text (free), NULL when it has none. */
+struct result registry_read_ledger(struct store *store, const unsigned char family[PLAN_HASH_BYTES],
+                                   char **ret_text, struct why *why) MUST_CHECK;
+struct result registry_put_ledger(struct store *store, const unsigned char family[PLAN_HASH_BYTES],
+                                  const char *text, struct why *why) MUST_CHECK;
+/* Visits all of them; visit returns false to end. */
+struct result registry_each_ledger(struct store *store,
+                                   bool (*visit)(void *context, const unsigned char *family,
+                                                 const char *text),
+                                   void *context, struct why *why) MUST_CHECK;
+
 #endif

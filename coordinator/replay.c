@@ -24,6 +24,7 @@ struct replay {
     size_t heads_count;
     size_t studies_count;
     struct replay_study *studies[REPLAY_STUDIES_MAX];
+    struct replay_world world;
 };
 
 static bool bytes_of(const json_t *object, const char *key, unsigned char *out, size_t n)
@@ -120,9 +121,12 @@ static struct result replay_one(struct replay *replay, const char *text, size_t 
         else
             r = replay_launch(replay->options->folder, entry, &study, why);
         if (ok(r)) {
+            study->world = &replay->world;
             replay->studies[replay->studies_count++] = study;
             replay->outcome->studies++;
         }
+    } else if (!name[0]) {
+        r = replay_paper(&replay->world, entry, why);
     } else if (study) {
         r = replay_entry(study, entry, replay->outcome, why);
     } else {
@@ -221,10 +225,15 @@ static struct result verify(struct replay *replay, struct why *why)
 struct result replay_verify(const struct replay_options *options, struct replay_outcome *outcome,
                             struct why *why)
 {
-    struct replay replay = {.options = options, .outcome = outcome};
+    CLEANUP(free_pointer) struct replay *replay = calloc(1, sizeof *replay);
     memset(outcome, 0, sizeof *outcome);
-    struct result r = verify(&replay, why);
-    for (size_t i = 0; i < replay.studies_count; i++)
-        replay_study_free(replay.studies[i]);
+    if (!replay)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    replay->options = options;
+    replay->outcome = outcome;
+    struct result r = verify(replay, why);
+    for (size_t i = 0; i < replay->studies_count; i++)
+        replay_study_free(replay->studies[i]);
+    replay_world_free(&replay->world);
     return r;
 }

@@ -8,6 +8,8 @@
 #include "proto/base/cleanup.h"
 
 #include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const json_t *entry, const char *key)
@@ -63,6 +65,13 @@ static struct result same_figures(const struct replay_study *study, const json_t
         if (!same)
             return failed(why, RESULT_REFUSED, "the gate judged other figures of '%s'", id);
     }
+    static const char *const FINDINGS[] = {"integrity", "ledger"};
+    for (size_t k = 0; k < sizeof FINDINGS / sizeof *FINDINGS; k++)
+        if (!json_equal(json_object_get(logged, FINDINGS[k]),
+                        json_object_get(again, FINDINGS[k])) &&
+            (json_object_get(logged, FINDINGS[k]) || json_object_get(again, FINDINGS[k])))
+            return failed(why, RESULT_REFUSED, "the gate was told another finding of its %s",
+                          FINDINGS[k]);
     if (!json_equal(json_object_get(logged, "groups"), json_object_get(again, "groups")) ||
         json_is_true(json_object_get(logged, "first")) !=
             json_is_true(json_object_get(again, "first")))
@@ -70,34 +79,148 @@ static struct result same_figures(const struct replay_study *study, const json_t
     return DONE;
 }
 
+/* What the judgement takes besides the evaluations. */
+struct circumstances {
+    struct gate_rules rules;
+    struct pccp pccp;
+    struct judge_change change;
+    struct judge_ledger ledger;
+    struct judge_compared compared[LEDGER_COMPARATORS_MAX];
+    unsigned char before[PLAN_HASH_BYTES];
+};
+
+/* Thresholds are those of the policy in force; a log without one tells only its own. */
+static struct result check_policy(const struct replay_world *world,
+                                  const struct replay_study *study, const struct gate_policy *used,
+                                  struct circumstances *c, struct why *why)
+{
+    if (!world->policy.text) {
+        c->rules = gate_rules_default();
+        c->rules.gate = *used;
+        return DONE;
+    }
+    TRY(gate_rules_parse(world->policy.text, strlen(world->policy.text), &c->rules, why));
+    struct gate_policy expected = c->rules.gate; /* what the plan decides is the plan's */
+    expected.min_cell = used->min_cell;
+    expected.ni_margin = used->ni_margin;
+    expected.fairness_used = expected.fairness_used && study->plan.subgroups_count > 0;
+    struct gate_input a = {.policy = expected}, b = {.policy = *used};
+    json_t *mine = gate_input_json(&a), *theirs = gate_input_json(&b);
+    bool same = json_equal(json_object_get(mine, "policy"), json_object_get(theirs, "policy"));
+    json_decref(mine);
+    json_decref(theirs);
+    return same ? DONE
+                : failed(why, RESULT_REFUSED,
+                         "the gate used other thresholds than the policy in force");
+}
+
+static struct result check_change(const struct replay_world *world, const json_t *entry,
+                                  struct circumstances *c, struct why *why)
+{
+    const json_t *change = json_object_get(entry, "change");
+    if (!world->changes.text && !change)
+        return DONE;
+    if (!world->changes.text || strcmp(text_of(change, "plan"), world->changes.sha256) != 0)
+        return failed(why, RESULT_REFUSED, "the gate used another change control plan");
+    TRY(pccp_read(world->changes.text, strlen(world->changes.text), &c->pccp, why));
+    c->change.pccp = &c->pccp;
+    c->change.sha256 = world->changes.sha256;
+    if (!json_object_get(change, "before"))
+        return DONE;
+    const struct replay_study *before =
+        hash_of(change, "before", c->before) ? replay_promoted(world, c->before) : NULL;
+    if (!before)
+        return failed(why, RESULT_REFUSED, "the model to be replaced was never in use");
+    c->change.before = &before->plan;
+    c->change.model = c->before;
+    return DONE;
+}
+
+static struct result check_ledger(struct replay_study *study, const json_t *entry,
+                                  struct circumstances *c, struct why *why)
+{
+    unsigned char family[PLAN_HASH_BYTES];
+    size_t i;
+    json_t *item;
+    const json_t *compared = json_object_get(json_object_get(entry, "ledger"), "compared");
+    judge_family(&study->plan, family);
+    TRY(replay_ledger(study->world, family, &c->ledger.ledger, why));
+    c->ledger.policy = &c->rules.ledger;
+    c->ledger.compared = c->compared;
+    json_array_foreach(compared, i, item)
+    {
+        struct judge_compared *to = &c->compared[c->ledger.n_compared];
+        if (i >= LEDGER_COMPARATORS_MAX || !hash_of(item, "model", to->model))
+            return failed(why, RESULT_REFUSED, "the models compared are not named");
+        snprintf(to->name, sizeof to->name, "%s", text_of(item, "name"));
+        c->ledger.n_compared++;
+    }
+    return DONE;
+}
+
+/* What the entry says of change and ledger is what the judgement says again. */
+static struct result same_entry(const json_t *entry, const char *text, struct why *why)
+{
+    static const char *const KEYS[] = {"change", "ledger", "family"};
+    json_t *again = json_loads(text, 0, NULL);
+    struct result r = DONE;
+    for (size_t k = 0; ok(r) && k < sizeof KEYS / sizeof *KEYS; k++) {
+        const json_t *mine = json_object_get(again, KEYS[k]);
+        const json_t *theirs = json_object_get(entry, KEYS[k]);
+        if ((mine || theirs) && !json_equal(mine, theirs))
+            r = failed(why, RESULT_REFUSED, "the gate's %s is another one when computed again",
+                       KEYS[k]);
+    }
+    json_decref(again);
+    return r;
+}
+
 /* The gate's inputs as the archived evaluations give them, under the logged thresholds. */
 static struct result judge_again(struct replay_study *study, const json_t *entry,
-                                 const json_t *logged, struct why *why)
+                                 const struct gate_parsed *parsed, const json_t *logged,
+                                 struct circumstances *c, struct why *why)
 {
-    struct gate_parsed parsed = {0};
     struct judgement again;
     unsigned char candidate[PLAN_HASH_BYTES], incumbent[PLAN_HASH_BYTES];
     if (!hash_of(entry, "candidate", candidate))
         return failed(why, RESULT_REFUSED, "the gate's entry names no model");
     study->members.round = study->server.round;
     study->members.task.task = (uint32_t)json_integer_value(json_object_get(entry, "task"));
-    TRY(gate_parse(logged, &parsed, why));
+    TRY(check_policy(study->world, study, &parsed->input.policy, c, why));
+    TRY(check_change(study->world, entry, c, why));
+    TRY(check_ledger(study, entry, c, why));
     struct judge_case in = {
         .study = &study->members,
         .plan = &study->plan,
         .inputs = study->evaluations,
         .n = study->evaluations_count,
-        .policy = &parsed.input.policy,
+        .policy = &parsed->input.policy,
         .candidate = candidate,
         .incumbent = hash_of(entry, "incumbent", incumbent) ? incumbent : NULL,
+        .change = &c->change,
+        .ledger = &c->ledger,
+        .now_ms = (uint64_t)json_integer_value(json_object_get(entry, "ms")),
     };
-    struct result r = judge(&in, &again, why);
-    gate_parsed_free(&parsed);
-    TRY(r);
+    TRY(judge(&in, &again, why));
     json_t *input = json_loads(again.input, 0, NULL);
+    struct result r = same_figures(study, logged, input, why);
+    if (ok(r))
+        r = same_entry(entry, again.entry, why);
     judgement_free(&again);
-    r = same_figures(study, logged, input, why);
     json_decref(input);
+    return r;
+}
+
+static struct result judge_parsed(struct replay_study *study, const json_t *entry,
+                                  const json_t *logged, struct why *why)
+{
+    struct gate_parsed parsed = {0};
+    CLEANUP(free_pointer) struct circumstances *c = calloc(1, sizeof *c);
+    if (!c)
+        return failed(why, RESULT_SYSTEM, "out of memory for the gate");
+    TRY(gate_parse(logged, &parsed, why));
+    struct result r = judge_again(study, entry, &parsed, logged, c, why);
+    gate_parsed_free(&parsed);
     return r;
 }
 
@@ -114,7 +237,7 @@ struct result replay_gate(struct replay_study *study, const json_t *entry,
         r = failed(why, RESULT_REFUSED, "the gate's entry says %s, its record %s",
                    text_of(entry, "decision"), text_of(decided, "decision"));
     if (ok(r))
-        r = judge_again(study, entry, logged, why);
+        r = judge_parsed(study, entry, logged, why);
     json_decref(logged);
     json_decref(decided);
     outcome->gates += ok(r);

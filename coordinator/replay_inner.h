@@ -1,16 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the replay's two files only. */
+/* Between the replay's files only. */
 #ifndef CONSILIUM_COORDINATOR_REPLAY_INNER_H
 #define CONSILIUM_COORDINATOR_REPLAY_INNER_H
 
 #include "coordinator/combine.h"
+#include "coordinator/paper.h"
 #include "coordinator/pooling.h"
 #include "coordinator/replay.h"
 
 #include <jansson.h>
 
+enum { REPLAY_FAMILIES_MAX = 256, REPLAY_MODELS_MAX = 4096 };
+
+struct replay_study;
+
+/* What holds beyond one study. */
+struct replay_world {
+    struct paper policy, changes; /* in force; text NULL = none was logged */
+    json_t *waiting;              /* signatures on documents that are not in force yet */
+    size_t families_count, models_count;
+    struct {
+        unsigned char family[PLAN_HASH_BYTES];
+        struct family_ledger *ledger;
+    } families[REPLAY_FAMILIES_MAX];
+    struct {
+        unsigned char hash[PLAN_HASH_BYTES];
+        const struct replay_study *study;
+    } models[REPLAY_MODELS_MAX]; /* that were in use at some time */
+};
+void replay_world_free(struct replay_world *world);
+
+/* An entry about no study: a signature on a document is of that document, and what came into force
+ * was signed by those it names. */
+struct result replay_paper(struct replay_world *world, const json_t *entry,
+                           struct why *why) MUST_CHECK;
+
+/* A "stage" entry. */
+void replay_stage(struct replay_world *world, const json_t *entry,
+                  const struct replay_study *study);
+
+/* The study of a model that was in use, or NULL. */
+const struct replay_study *replay_promoted(const struct replay_world *world,
+                                           const unsigned char *hash);
+
+/* The family's ledger so far; owned by the world. */
+struct result replay_ledger(struct replay_world *world, const unsigned char *family,
+                            struct family_ledger **ret_ledger, struct why *why) MUST_CHECK;
+
 /* A study as the log tells it. */
 struct replay_study {
+    struct replay_world *world;
     char folder[FS_PATH_BYTES];
     struct plan plan;
     struct study members; /* names and declared patients, for the pooling */
@@ -29,8 +68,8 @@ struct result replay_launch(const char *folder, const json_t *entry,
                             struct replay_study **ret_study, struct why *why) MUST_CHECK;
 void replay_study_free(struct replay_study *study);
 
-/* A "gate" entry: its inputs are those of the archived evaluations, and give its record again, byte
- * for byte. */
+/* A "gate" entry: its inputs are those of the archived evaluations under the policy, the change
+ * control plan and the alpha ledger of the moment, and give its record again, byte for byte. */
 struct result replay_gate(struct replay_study *study, const json_t *entry,
                           struct replay_outcome *outcome, struct why *why) MUST_CHECK;
 

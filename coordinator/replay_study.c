@@ -344,6 +344,8 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         return aggregated(study, entry, outcome, why);
     if (strcmp(kind, "gate") == 0)
         return replay_gate(study, entry, outcome, why);
+    if (strcmp(kind, "stage") == 0)
+        replay_stage(study->world, entry, study);
     if (strcmp(kind, "pooled") == 0)
         return pooled(study, entry, outcome, why);
     if (strcmp(kind, "task-aborted") == 0 || strcmp(kind, "task-opened") == 0) {

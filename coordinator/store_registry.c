@@ -211,3 +211,51 @@ struct result registry_each_incident(struct store *store,
     db_end(&rows);
     return r;
 }
+
+struct result registry_read_ledger(struct store *store, const unsigned char family[PLAN_HASH_BYTES],
+                                   char **ret_text, struct why *why)
+{
+    static const char SQL[] = "SELECT state FROM alpha_ledgers WHERE family = ?";
+    struct db_rows rows;
+    bool row = false;
+    *ret_text = NULL;
+    struct result r = db_query(store->db, &rows, why, SQL, db_blob(family, PLAN_HASH_BYTES));
+    if (ok(r))
+        r = db_next(&rows, &row, why);
+    if (ok(r) && row) {
+        *ret_text = strdup(db_column_text(&rows, 0));
+        if (!*ret_text)
+            r = failed(why, RESULT_SYSTEM, "out of memory for the alpha ledger");
+    }
+    db_end(&rows);
+    return r;
+}
+
+struct result registry_put_ledger(struct store *store, const unsigned char family[PLAN_HASH_BYTES],
+                                  const char *text, struct why *why)
+{
+    static const char SQL[] = "INSERT OR REPLACE INTO alpha_ledgers(family, state) VALUES (?, ?)";
+    return db_run(store->db, why, SQL, db_blob(family, PLAN_HASH_BYTES), db_text(text));
+}
+
+struct result registry_each_ledger(struct store *store,
+                                   bool (*visit)(void *context, const unsigned char *family,
+                                                 const char *text),
+                                   void *context, struct why *why)
+{
+    static const char SQL[] = "SELECT family, state FROM alpha_ledgers ORDER BY family LIMIT ?";
+    struct db_rows rows;
+    bool row = true, more = true;
+    struct result r = db_query(store->db, &rows, why, SQL, db_int(REGISTRY_LIST_MAX));
+    while (ok(r) && more) {
+        unsigned char family[PLAN_HASH_BYTES];
+        r = db_next(&rows, &row, why);
+        if (!ok(r) || !row)
+            break;
+        if (!db_column_copy(&rows, 0, family, sizeof family))
+            r = failed(why, RESULT_INPUT, "the alpha ledgers are damaged");
+        more = ok(r) && visit(context, family, db_column_text(&rows, 1));
+    }
+    db_end(&rows);
+    return r;
+}

@@ -81,5 +81,16 @@ static const char LEDGERS[] =
     "ALTER TABLE seen ADD COLUMN ledger_head BLOB NOT NULL DEFAULT x'';"
     "ALTER TABLE seen ADD COLUMN ledger_key BLOB NOT NULL DEFAULT x'';";
 
-const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS};
+/* The alpha ledger of each family of models; the consortium's signed papers that are in force, and
+ * who has signed which. */
+static const char PAPERS[] =
+    "CREATE TABLE alpha_ledgers(family BLOB PRIMARY KEY, state TEXT NOT NULL) STRICT;"
+    "CREATE TABLE papers("
+    "  kind TEXT PRIMARY KEY, sha256 TEXT NOT NULL, text TEXT NOT NULL, signers INTEGER NOT NULL,"
+    "  ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE paper_signatures("
+    "  kind TEXT NOT NULL, sha256 TEXT NOT NULL, signer TEXT NOT NULL, operator INTEGER NOT NULL,"
+    "  ms INTEGER NOT NULL, envelope TEXT NOT NULL, PRIMARY KEY(kind, sha256, signer)) STRICT;";
+
+const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS, PAPERS};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -121,7 +121,8 @@ static struct result add_incumbent(struct drive *drive, const struct running *ru
     struct model_bytes set = {made->evaluation ? made->evaluation : made->candidate,
                               made->evaluation ? made->evaluation_n : made->candidate_n};
     struct model_bytes with = {0};
-    TRY(gate_add_incumbent(drive, running, &set, &with, &made->incumbent, why));
+    TRY(gate_add_incumbent(drive, running, made->candidate_hash, &set, &with, &made->incumbent,
+                           why));
     if (!with.bytes)
         return DONE;
     free(made->evaluation);

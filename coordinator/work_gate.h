@@ -17,9 +17,11 @@ struct model_bytes {
 };
 
 /* If the family has a model in use: *ret_with is the set with it at the end (owned by the
- * caller), *ret_record the record that names it. Both stay empty when there is none, or when
- * metrics are noised: a paired difference would then not be released. */
+ * caller), before it the earlier models that the alpha ledger compares the candidate with, and
+ * *ret_record the record that names them. Both stay empty when there is none, or when metrics are
+ * noised: a paired difference would then not be released. */
 struct result gate_add_incumbent(struct drive *drive, const struct running *running,
+                                 const unsigned char candidate[PLAN_HASH_BYTES],
                                  const struct model_bytes *set, struct model_bytes *ret_with,
                                  char **ret_record, struct why *why) MUST_CHECK;
 
@@ -27,6 +29,7 @@ struct result gate_add_incumbent(struct drive *drive, const struct running *runn
 struct gated {
     bool used;
     struct judgement judgement;
+    unsigned char family[PLAN_HASH_BYTES];
     struct registry_model model;
     uint64_t now_ms;
 };

@@ -100,7 +100,7 @@ static struct result export_line(struct export *e, const json_t *line, struct wh
     const char *kind = json_string_value(json_object_get(line, "kind"));
     const char *study = json_string_value(json_object_get(line, "study"));
     const char *signature = json_string_value(json_object_get(line, "signature"));
-    if (!json_is_string(text) || !kind || !safe_name(study) || !signature)
+    if (!json_is_string(text) || !kind || !study || (study[0] && !safe_name(study)) || !signature)
         return failed(why, RESULT_INPUT, "an entry of the log is malformed");
     if (json_dumpf(line, e->log, JSON_COMPACT) != 0 || fputc('\n', e->log) == EOF)
         return failed(why, RESULT_SYSTEM, "cannot write the log");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consilium gate explain: every rule of a gate's decision with its numbers, in words. */
+#include "coordinator/cli/cmd_gate.h"
 #include "coordinator/cli/ask.h"
 #include "coordinator/cli/cli.h"
 
@@ -63,6 +64,27 @@ static void print_groups(const json_t *input)
     }
 }
 
+static void print_ledger(const json_t *entry)
+{
+    const json_t *ledger = json_object_get(entry, "ledger");
+    if (!ledger)
+        return;
+    printf("alpha ledger: %s; this candidate has alpha %.6f, the next one would get %.6f%s\n",
+           ask_text(json_object_get(ledger, "policy"), "policy"),
+           (double)json_integer_value(json_object_get(ledger, "alpha_micro")) / 1e6,
+           (double)json_integer_value(json_object_get(ledger, "next_alpha_micro")) / 1e6,
+           json_is_true(json_object_get(ledger, "static_holdout")) ? "; static holdout reused"
+                                                                   : "");
+}
+
+static void print_change(const json_t *entry)
+{
+    const json_t *change = json_object_get(entry, "change");
+    if (json_object_get(change, "classes"))
+        printf("changes from the model in use %.12s: %s\n", ask_text(change, "before"),
+               ask_text(change, "classes"));
+}
+
 static void print_explanation(const json_t *entry, const json_t *input, const json_t *record)
 {
     size_t i;
@@ -80,7 +102,9 @@ static void print_explanation(const json_t *entry, const json_t *input, const js
         printf("%s%s%s", i == 0 ? "because of " : ", ", json_string_value(item),
                i + 1 == json_array_size(reasons) ? "\n" : "");
     }
+    print_change(entry);
     print_rules(record);
+    print_ledger(entry);
     puts("sites:");
     json_array_foreach(json_object_get(input, "sites"), i, item) print_site(item);
     json_array_foreach(json_object_get(record, "not_used"), i, item)
@@ -132,6 +156,9 @@ static int gate_explain(int argc, char **argv)
 
 static const struct cli_entry GATE_COMMANDS[] = {
     {"explain", gate_explain, "every rule of the decision, its numbers, in words"},
+    {"policy", gate_policy, "sign the gate's policy, or show the one in force"},
+    {"pccp", gate_pccp, "sign the plan for changes agreed beforehand, show or check"},
+    {"ledger", gate_ledger, "the alpha that each family of models has spent"},
     {NULL, NULL, NULL},
 };
 

@@ -82,6 +82,7 @@ static void open_record(const struct gate_input *in, struct gate_record *record)
         .auc_lower = NAN,
         .power = NAN,
         .patients_more = NAN,
+        .detectable = NAN,
     };
     for (int k = 0; k < GATE_RULES; k++) {
         record->rule[k].number = k + 1;
@@ -109,8 +110,7 @@ static struct result check_input(const struct gate_input *in, struct why *why)
     return DONE;
 }
 
-/* Why a site's numbers cannot be used, or NULL. */
-static const char *unusable(const struct gate_policy *p, const struct gate_site *s, bool first)
+const char *gate_unusable(const struct gate_policy *p, const struct gate_site *s, bool first)
 {
     if (strcmp(s->status, "ok") != 0)
         return s->status;
@@ -150,17 +150,22 @@ static bool rule_integrity(const struct gate_input *in, struct gate_record *reco
     return true;
 }
 
+size_t gate_quorum(const struct gate_policy *p, size_t n_sites)
+{
+    return (size_t)fmax((double)p->quorum_min, ceil(p->quorum_frac * (double)n_sites - 1e-12));
+}
+
 static bool rule_usable(const struct gate_input *in, struct gate_record *record,
                         struct gate_site_verdict *verdicts)
 {
     const struct gate_policy *p = &in->policy;
     for (size_t i = 0; i < in->n_sites; i++) {
-        verdicts[i] = (struct gate_site_verdict){.reason = unusable(p, &in->sites[i], in->first)};
+        verdicts[i] =
+            (struct gate_site_verdict){.reason = gate_unusable(p, &in->sites[i], in->first)};
         verdicts[i].used = verdicts[i].reason == NULL;
         record->n_used += verdicts[i].used;
     }
-    double share = ceil(p->quorum_frac * (double)in->n_sites - 1e-12);
-    record->quorum_needed = (size_t)fmax((double)p->quorum_min, share);
+    record->quorum_needed = gate_quorum(p, in->n_sites);
     record->quorum = record->n_used >= record->quorum_needed && record->n_used > 0;
     gate_rule_says(record, 2, record->quorum ? GATE_RULE_PASS : GATE_RULE_HOLD, "quorum",
                    "%zu of %zu sites usable (status ok, at least %zu patients of each class, "
@@ -194,6 +199,20 @@ static void fill_columns(const struct gate_input *in, const struct gate_site_ver
     }
 }
 
+/* What this many patients can tell, and what they cannot. */
+static void say_detectable(const struct gate_record *r, char *text, size_t n)
+{
+    if (r->d_upper < 0.0)
+        snprintf(text, n, "the candidate is worse beyond chance, by %.4f", -r->d_pooled);
+    else if (r->d_lower > 0.0)
+        snprintf(text, n, "the candidate is better beyond chance, by %.4f", r->d_pooled);
+    else
+        snprintf(text, n,
+                 "the two cannot be told apart here: a true difference of %.4f would be seen with "
+                 "a power of .8, a smaller harm than that may go unseen",
+                 r->detectable);
+}
+
 static void rule_noninferiority(const struct gate_policy *p, const struct columns *c,
                                 struct gate_record *r)
 {
@@ -204,6 +223,7 @@ static void rule_noninferiority(const struct gate_policy *p, const struct column
     double reach = (z + normal_isf(0.2)) * r->se_pooled / p->ni_margin;
     r->power = noninferiority_power(0.0, r->se_pooled * r->se_pooled, p->ni_margin, p->alpha);
     r->patients_more = reach * reach;
+    r->detectable = (z + normal_isf(0.2)) * r->se_pooled;
     enum gate_outcome outcome = GATE_RULE_PASS;
     const char *reason = "";
     if (r->d_upper < -p->ni_margin) {
@@ -212,17 +232,22 @@ static void rule_noninferiority(const struct gate_policy *p, const struct column
     } else if (!(r->d_lower > -p->ni_margin)) {
         outcome = GATE_RULE_HOLD;
         reason = "pooled_ni_not_shown";
+    } else if (p->superiority && !(r->d_lower > 0.0)) {
+        outcome = GATE_RULE_HOLD;
+        reason = "superiority_not_shown";
     }
-    char more[96] = "", power[64] = "";
+    char more[96] = "", power[64] = "", told[256];
     if (isfinite(r->power))
         snprintf(power, sizeof power, "; power if the models were equal %.2f", r->power);
     if (r->power < 0.8)
         snprintf(more, sizeof more, "; for a power of .8 about %.1f times the patients are needed",
                  r->patients_more);
+    say_detectable(r, told, sizeof told);
     gate_rule_says(r, 3, outcome, reason,
                    "candidate less incumbent %+.4f (se %.4f), one-sided bounds %+.4f and %+.4f "
-                   "against a margin of -%.4f%s%s",
-                   r->d_pooled, r->se_pooled, r->d_lower, r->d_upper, p->ni_margin, power, more);
+                   "against a margin of -%.4f%s%s%s; %s",
+                   r->d_pooled, r->se_pooled, r->d_lower, r->d_upper, p->ni_margin,
+                   p->superiority ? ", and a gain is asked for" : "", power, more, told);
 }
 
 static void rule_site_harm(const struct gate_input *in, struct gate_record *record,

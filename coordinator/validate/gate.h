@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GATE_SITES_MAX = POOL_SITES_MAX, GATE_GROUPS_MAX = 256, GATE_WORDS = 400, GATE_RULES = 10 };
+enum { GATE_SITES_MAX = POOL_SITES_MAX, GATE_GROUPS_MAX = 256, GATE_WORDS = 640, GATE_RULES = 10 };
 
 enum gate_decision { GATE_PROMOTE, GATE_HOLD, GATE_REJECT };
 
@@ -28,6 +28,7 @@ struct gate_policy {
     double weight_cap;       /* most one site may weigh: .4 */
     double alpha;            /* one-sided: .05 */
     double ni_margin;        /* non-inferiority margin: .02 */
+    bool superiority;        /* rule 3 asks for a gain beyond chance instead: off */
     double site_margin;      /* harm at one site: .05 */
     double site_catastrophe; /* drop at one site that a human must look at: .10 */
     double auc_floor;        /* lower bound of the pooled AUROC: .75 */
@@ -137,6 +138,7 @@ struct gate_record {
     double power; /* to show non-inferiority if the models were equal */
     double
         patients_more;  /* factor on the patients for a power of .8; at most 1 when there already */
+    double detectable;  /* true difference told from none with a power of .8 */
     struct pool random; /* DerSimonian-Laird over the used sites, for the transport report */
     struct gate_rule rule[GATE_RULES];
 };
@@ -145,6 +147,13 @@ struct gate_record {
  * GATE_GROUPS_MAX groups or an impossible policy; SYSTEM without memory. */
 struct result gate_decide(const struct gate_input *input, struct gate_record *record,
                           struct gate_site_verdict *verdicts, struct why *why) MUST_CHECK;
+
+/* Why a site's numbers cannot be used, or NULL: the test of rule 2. */
+const char *gate_unusable(const struct gate_policy *policy, const struct gate_site *site,
+                          bool first);
+
+/* Sites that rule 2 asks for out of n. */
+size_t gate_quorum(const struct gate_policy *policy, size_t n_sites);
 
 /* Reasons of the rules that reject, then of those that hold, in order: pointers into constants.
  * Returns how many; reasons must hold 2 * GATE_RULES. */

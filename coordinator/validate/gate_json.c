@@ -112,6 +112,7 @@ static struct result parse_policy(const json_t *o, struct gate_policy *p, struct
     p->calibration_used = get_flag(o, "calibration_used");
     p->fairness_used = get_flag(o, "fairness_used");
     p->group_shown = get_flag(o, "group_shown");
+    p->superiority = get_flag(o, "superiority");
     p->drift_used = get_flag(o, "drift_used");
     return DONE;
 }
@@ -235,6 +236,8 @@ static json_t *policy_json(const struct gate_policy *p)
                           "signatures_needed", (json_int_t)p->signatures_needed, "calibration_used",
                           p->calibration_used, "fairness_used", p->fairness_used, "group_shown",
                           p->group_shown, "drift_used", p->drift_used);
+    if (p->superiority)
+        json_object_set_new(o, "superiority", json_true());
     put_reals(o, POLICY_REALS, p);
     return o;
 }
@@ -323,6 +326,7 @@ static void put_pooled(json_t *o, const struct gate_record *r, const struct gate
     json_object_set_new(o, "auc_lower", real_or_null(r->auc_lower));
     json_object_set_new(o, "power_if_equal", real_or_null(r->power));
     json_object_set_new(o, "patients_factor", real_or_null(r->patients_more));
+    json_object_set_new(o, "detectable", real_or_null(r->detectable));
     json_object_set_new(o, "re_report",
                         json_pack("{s:o, s:o, s:o, s:o, s:o}", "mu", real_or_null(re->mu), "tau2",
                                   real_or_null(re->tau2), "se_mhksj", real_or_null(re->se_mhksj),

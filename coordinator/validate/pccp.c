@@ -24,6 +24,18 @@ static const struct {
 };
 enum { CHANGE_COUNT = sizeof CHANGES / sizeof *CHANGES };
 
+void pccp_words(unsigned changes, char *text, size_t n)
+{
+    size_t used = 0;
+    snprintf(text, n, "none");
+    for (size_t k = 0; k < CHANGE_COUNT && used < n; k++) {
+        if (!(changes & CHANGES[k].bit))
+            continue;
+        int more = snprintf(text + used, n - used, "%s%s", used ? ", " : "", CHANGES[k].name);
+        used += more > 0 ? (size_t)more : 0;
+    }
+}
+
 static void drop_json(json_t **value)
 {
     json_decref(*value);

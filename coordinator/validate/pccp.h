@@ -42,6 +42,9 @@ struct pccp {
  * and change classes are INPUT errors: a plan is never half understood. */
 struct result pccp_read(const char *text, size_t n, struct pccp *plan, struct why *why) MUST_CHECK;
 
+/* The names of a set of changes as a list for people: "retrain, new_site"; "none" for no bit. */
+void pccp_words(unsigned changes, char *text, size_t n);
+
 /* A proposed change, as the coordinator worked it out itself. */
 struct pccp_request {
     unsigned changes;

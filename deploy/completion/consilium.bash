@@ -27,7 +27,9 @@ _consilium_options() {
     launch | watch | status | stop | resume) echo "--as --json" ;;
     report) echo "--out --as --json" ;;
     'model export' | 'audit export') echo "--out --as --json" ;;
-    'gate explain' | 'model list' | 'model show') echo "--as --json" ;;
+    'gate pccp') echo "set show check --before --as --json" ;;
+    'gate policy') echo "set show --as --json" ;;
+    'gate explain' | 'gate ledger' | 'model list' | 'model show') echo "--as --json" ;;
     'model promote' | 'model suspend' | 'model resume' | 'model retire' | 'model rollback')
         echo "--reason --as --json" ;;
     'model passport') echo "--out --verify --audit --as --json" ;;
@@ -44,7 +46,7 @@ _consilium_below() {
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;
     model) echo "export list show promote suspend resume retire rollback passport" ;;
-    gate) echo "explain" ;;
+    gate) echo "explain policy pccp ledger" ;;
     incident) echo "open list acknowledge contain report close" ;;
     audit) echo "export verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Gate, stages, signatures, passport and their audit, end to end over real processes: one study whose
-# model is promoted, a second one judged against it, a tampered passport, a rollback.
+# model is promoted, a second one judged against it under a change control plan and an alpha ledger, a
+# third under another ledger, a fourth beyond the plan, a tampered passport, a rollback.
 set -eu
 build=${CONSILIUM_BUILD:?is the build folder}
 consilium=$build/coordinator/cli/consilium
@@ -17,7 +18,7 @@ pids=
 stop_all() {
     for pid in $pids; do kill "$pid" 2>/dev/null || true; done
     for pid in $pids; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$out"
+    [ -n "${KEEP:-}" ] || rm -rf "$out"
 }
 trap stop_all EXIT
 die() {
@@ -51,7 +52,7 @@ make_site() { # make_site NAME SEED ROWS
 make_site alpha 1 600
 make_site beta 2 500
 make_site gamma 3 400
-plan() { # plan STUDY ROUNDS
+plan() { # plan STUDY ROUNDS [THRESHOLD]
     cat >"$out/$1.yaml" <<EOF
 version: 1
 study: $1
@@ -69,11 +70,13 @@ model: {kind: logistic}
 training: {rounds: $2, epochs: 4, batch: 32, learning_rate: 0.5, seed: 7}
 privacy: {mode: none}
 aggregation: {rule: weighted-mean, quorum: 3, deadline_s: 30}
-validation: {every: 0, holdout: 0.4, min_cell: 11, margin: 0.02, threshold: 0.5}
+validation: {every: 0, holdout: 0.4, min_cell: 11, margin: 0.02, threshold: ${3:-0.5}}
 EOF
 }
 plan first 6
 plan second 8
+plan third 9
+plan fourth 8 0.4
 
 # ---- the consortium ------------------------------------------------------------------------------
 # Holdouts are drawn by keys of each run: the calibration limits must hold for all of them.
@@ -82,8 +85,10 @@ consortium=$out/consortium
 "$consilium" init "$consortium" --name gatetest --host 127.0.0.1 --port "$port" >"$out/log/init.txt"
 cat >"$consortium/gate.json" <<'EOF'
 {"policy": {"auc_floor": 0.7, "slope_min": 0.3, "slope_max": 3, "ece_excess_max": 0.2},
- "stages": {"shadow_min_days": 0, "pilot_min_days": 0}}
+ "stages": {"shadow_min_days": 0, "pilot_min_days": 0},
+ "ledger": {"policy": "fixed", "alpha_micro": 100000}}
 EOF
+sed 's/"policy": "fixed", "alpha_micro": 100000/"policy": "bac"/' "$consortium/gate.json" >"$out/bac.json"
 for person in researcher auditor; do
     "$consilium" site request "$out/$person" --name "$person" --role "$person" >"$out/log/$person.txt"
     "$consilium" site approve "$consortium" "$out/$person/$person.request" --yes >>"$out/log/$person.txt"
@@ -142,6 +147,19 @@ o="--as $consortium/operator"
 
     "$consilium" audit export --out "$out/before" $a >"$out/log/export.txt"
 
+    # ---- changes agreed beforehand: two people sign, an operator among them ------------------------
+    test_set=$("$consilium" gate pccp check "$out/second.yaml" --before "$out/first.yaml" |
+        tee "$out/log/classes.txt" | sed -n 's/^test_set_sha256: //p')
+    grep -q "changes: retrain, hyperparameters" "$out/log/classes.txt" || die "$(cat "$out/log/classes.txt")"
+    printf '{"allowed": ["retrain", "hyperparameters"], "ni_margin_max": 0.02, "patients_min": 100, "test_set_sha256": "%s"}' \
+        "$test_set" >"$out/pccp.json"
+    echo '{"allowed": ["intended_use"]}' >"$out/bad.json"
+    must_fail "cannot be agreed beforehand" "$consilium" gate pccp set "$out/bad.json" $r
+    says "signed by 1 of 2" "$consilium" gate pccp set "$out/pccp.json" $r
+    says "signed by 2 of 2 people, an operator" "$consilium" gate pccp set "$out/pccp.json" $a
+    says "no change-control is in force" "$consilium" gate pccp show $r
+    says "is in force, signed by 3" "$consilium" gate pccp set "$out/pccp.json" $o
+
     # ---- a second one, judged against it on the same patients --------------------------------------
     "$consilium" launch "$out/second.yaml" $r >"$out/log/launch.txt"
     "$consilium" watch second $r >"$out/log/watch-second.txt" || die "the second study did not finish"
@@ -149,6 +167,10 @@ o="--as $consortium/operator"
     grep -q "against the model in use" "$out/log/explain-second.txt" || die "the second has an incumbent"
     grep -q "candidate less incumbent" "$out/log/explain-second.txt" || die "rule 3 has no difference"
     grep -q "sex=female" "$out/log/explain-second.txt" || die "no groups were compared"
+    grep -q "within the change control plan.*: retrain, hyperparameters" "$out/log/explain-second.txt" ||
+        die "rule 1 does not tell the change: $(cat "$out/log/explain-second.txt")"
+    grep -q "alpha ledger: fixed; this candidate has alpha 0.050000, the next one would get 0.025000" \
+        "$out/log/explain-second.txt" || die "no alpha was spent: $(cat "$out/log/explain-second.txt")"
     says '"decision":"PROMOTE"' "$consilium" gate explain second $a --json
     for who in "$r" "$a" "$r" "$o" "$a"; do
         "$consilium" model promote second $who >>"$out/log/promote-second.txt"
@@ -156,9 +178,26 @@ o="--as $consortium/operator"
     says "retired" "$consilium" model show first $r
     says "signed passport" "$consilium" model passport second --out "$out/second.passport" $r
 
+    # ---- a third one under a policy that asks for newer patients; a fourth beyond the plan ----------
+    says "signed by 1 of 2" "$consilium" gate policy set "$out/bac.json" $r
+    says "gate-policy .* is in force" "$consilium" gate policy set "$out/bac.json" $o
+    says '"policy": "bac"' "$consilium" gate policy show $a
+    "$consilium" launch "$out/third.yaml" $r >"$out/log/launch.txt"
+    "$consilium" watch third $r >"$out/log/watch-third.txt" || die "the third study did not finish"
+    must_fail "bac gave this candidate alpha 0.010000 and does not approve it" "$consilium" gate explain third $a
+    grep -q "third.*: HOLD" "$out/log/failed.txt" || die "$(cat "$out/log/failed.txt")"
+    grep -q "because of alpha_ledger" "$out/log/failed.txt" || die "$(cat "$out/log/failed.txt")"
+    grep -q "judged on holdout epochs that begin after this one" "$out/log/failed.txt" || die "no reason"
+    says "policy bac, 0.010000 of alpha spent" "$consilium" gate ledger $r
+    "$consilium" launch "$out/fourth.yaml" $r >"$out/log/launch.txt"
+    "$consilium" watch fourth $r >"$out/log/watch-fourth.txt" || die "the fourth study did not finish"
+    must_fail "does not allow 'threshold'" "$consilium" gate explain fourth $a
+    grep -q "fourth.*: REJECT" "$out/log/failed.txt" || die "$(cat "$out/log/failed.txt")"
+    says "policy bac, 0.010000 of alpha spent" "$consilium" gate ledger $r
+
     # ---- the log tells all of it, and is computed again --------------------------------------------
     "$consilium" audit export --out "$out/audit" $a >"$out/log/export.txt"
-    says "2 gate decisions" "$consilium" audit verify "$out/audit" $a
+    says "4 gate decisions" "$consilium" audit verify "$out/audit" $a
     says "2 signed tree heads hold" "$consilium" audit verify "$out/audit" $a --head "$out/before/tree.head"
     must_fail "more entries than the log has" "$consilium" audit verify "$out/before" $a --head "$out/audit/tree.head"
     says "passport verified" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" $a
