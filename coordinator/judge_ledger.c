@@ -88,7 +88,12 @@ struct result judge_alpha(const struct judge_case *in, const struct gate_policy 
         const struct pooling_input *input = &in->inputs[i];
         const char *name = in->study->members[input->site].name;
         good[i] = usable(policy, sites, n_sites, name);
-        reports[i] = (struct ledger_report){.site = name}; /* epochs are not told */
+        /* A holdout grows: its figures are of all epochs so far. */
+        reports[i] = (struct ledger_report){
+            .site = name,
+            .epoch_first = 1,
+            .epoch = input->evaluation.epoch.number,
+        };
     }
     struct ledger_event event = {
         .candidate = in->candidate,
