@@ -4,6 +4,7 @@
 
 #include "coordinator/entry.h"
 #include "coordinator/registry_json.h"
+#include "coordinator/statement.h"
 #include "coordinator/validate/dsse.h"
 #include "coordinator/validate/gate_json.h"
 #include "coordinator/validate/passport.h"
@@ -43,6 +44,7 @@ struct filling {
     uint64_t gate_seq; /* 0 = not found */
     char *gate_input;
     double seconds, epsilon;
+    json_t *statement; /* owned */
     struct merkle_proof proof;
     char id[HEX_HASH_BYTES], plan[HEX_HASH_BYTES], schema[HEX_HASH_BYTES], weights[HEX_HASH_BYTES];
     char policy[HEX_HASH_BYTES], incumbent[HEX_HASH_BYTES], head[HEX_HASH_BYTES];
@@ -281,6 +283,7 @@ static void fill_passport(struct filling *f, struct passport *p)
         .metrics_min_cell = plan->validation.min_cell,
         .metrics_queries_used = -1,
         .metrics_queries_max = -1,
+        .statement = f->statement,
     };
     p->validation = (struct passport_validation){
         .gate_id = f->gate_id,
@@ -337,6 +340,7 @@ static struct result make_passport(struct filling *f, char **ret_text, struct wh
     TRY(read_log(f, why));
     TRY(decide_again(f, why));
     TRY(fill_texts(f, why));
+    f->statement = statement_of_study(&f->running->plan, &f->running->study);
     fill_passport(f, &passport);
     return seal(f, &passport, ret_text, why);
 }
@@ -353,6 +357,7 @@ struct result verb_passport(struct user_command *c, struct why *why)
     free(f->verdicts);
     free(f->leaves);
     free(f->gate_input);
+    json_decref(f->statement);
     free(f);
     c->text = (unsigned char *)text;
     c->text_n = text ? strlen(text) : 0;

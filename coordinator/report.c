@@ -4,6 +4,7 @@
 
 #include "coordinator/entry.h"
 #include "coordinator/judge.h"
+#include "coordinator/statement.h"
 #include "coordinator/status.h"
 
 #include <jansson.h>
@@ -16,6 +17,7 @@ struct site_sum {
     uint32_t counted, refused, missed;
     double epsilon_spent, epsilon_budget;
     uint64_t bytes, peak_memory_kb;
+    json_t *spent; /* owned: [ms, epsilon spent] by result */
 };
 
 struct builder {
@@ -100,6 +102,18 @@ static bool visit_task(void *context, const struct round *task)
     return true;
 }
 
+static void put_point(struct site_sum *sum, uint64_t ms)
+{
+    if (sum->epsilon_budget <= 0)
+        return;
+    if (!sum->spent)
+        sum->spent = json_array();
+    json_t *point = json_array();
+    json_array_append_new(point, integer(ms));
+    json_array_append_new(point, number(sum->epsilon_spent));
+    json_array_append_new(sum->spent, point);
+}
+
 static bool visit_entry(void *context, const struct store_entry *entry)
 {
     struct builder *b = context;
@@ -117,6 +131,7 @@ static bool visit_entry(void *context, const struct store_entry *entry)
         if (spent) {
             sum->epsilon_spent = fmax(sum->epsilon_spent, json_number_value(spent));
             sum->epsilon_budget = json_number_value(json_object_get(o, "epsilon_budget"));
+            put_point(sum, entry->ms);
             b->update_bytes += bytes;
             b->updates++;
         }
@@ -227,6 +242,8 @@ static json_t *site_object(struct builder *b, uint32_t i)
                         number(sum->epsilon_budget > 0 ? sum->epsilon_budget : m->epsilon_budget));
     json_object_set_new(o, "delta",
                         number(b->plan.privacy.mode == PRIVACY_NONE ? 0 : b->plan.privacy.delta));
+    if (sum->spent)
+        json_object_set(o, "spent", sum->spent);
     json_object_set_new(o, "bytes_sent", integer(sum->bytes));
     json_object_set_new(o, "peak_memory_mb", number((double)peak / 1024));
     json_object_update_missing(o, evaluated_site(b, m->name));
@@ -310,6 +327,8 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     for (uint32_t i = 0; i < s->members_count; i++)
         json_array_append_new(sites, site_object(b, i));
     json_object_set_new(report, "sites", sites);
+    json_t *statement = statement_of_study(&b->plan, s);
+    json_object_set_new(report, "privacy", statement ? statement : json_null());
     json_object_set(report, "rounds", b->rounds);
     json_t *subgroups = json_object_get(b->kept, "subgroups");
     json_object_set_new(report, "subgroups", subgroups ? json_incref(subgroups) : json_array());
@@ -359,6 +378,8 @@ struct result report_text(struct store *store, const char *study,
             r = failed(why, RESULT_SYSTEM, "out of memory for the report");
     }
     plan_free(&b->plan);
+    for (uint32_t i = 0; i < PLAN_SITES_MAX; i++)
+        json_decref(b->sums[i].spent);
     json_decref(b->rounds);
     json_decref(b->curve);
     json_decref(b->matrix);

@@ -5,6 +5,8 @@
 #include "coordinator/cli/client.h"
 #include "coordinator/cli/model_files.h"
 #include "coordinator/entry.h"
+#include "coordinator/statement.h"
+#include "proto/base/fs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +15,15 @@
 static const char USAGE[] =
     "usage: consilium model export STUDY --out BASE [--as FOLDER] [--json]\n\n"
     "Writes the study's best model to BASE.npz (NumPy) and BASE.json: parameters with names and\n"
-    "shapes, the inputs with their scaling, the label, the sites that took part.\n"
+    "shapes, the inputs with their scaling, the label, the sites that took part. Of a study with\n"
+    "privacy BASE.privacy.json holds the privacy statement, which is printed too.\n"
     "  --out BASE    path without ending\n"
     "  --as FOLDER   who asks (default: $CONSILIUM_IDENTITY)\n";
 
 struct fetched {
     struct plan plan;
     struct client_reply payload;
+    json_t *statement; /* owned; NULL or null without privacy */
 };
 
 static struct result fetch(struct client *client, const char *study, struct fetched *fetched,
@@ -31,11 +35,35 @@ static struct result fetch(struct client *client, const char *study, struct fetc
         plan_parse(&fetched->plan, "plan", (const char *)reply.text, reply.text_n, why);
     free(reply.text);
     TRY(r);
+    TRY(client_request(client, "report", study, -1, &reply, why));
+    json_t *report = json_loadb((const char *)reply.text, reply.text_n, 0, NULL);
+    fetched->statement = json_incref(json_object_get(report, "privacy"));
+    json_decref(report);
+    free(reply.text);
     return client_request(client, "model", study, -1, &fetched->payload, why);
 }
 
+/* BASE.privacy.json: what the model's patients were promised. */
+static struct result write_statement(const json_t *statement, const char *base, bool quiet,
+                                     struct why *why)
+{
+    char path[FS_PATH_BYTES];
+    if (!json_is_object(statement))
+        return DONE;
+    if (snprintf(path, sizeof path, "%s.privacy.json", base) >= (int)sizeof path)
+        return failed(why, RESULT_INPUT, "the path of the model's files is too long");
+    char *text = json_dumps(statement, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    if (!text)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    struct result r = fs_write_atomic(path, text, strlen(text), 0644, why);
+    free(text);
+    if (ok(r) && !quiet)
+        statement_print(stdout, statement);
+    return r;
+}
+
 static struct result export_model(const char *study, const char *folder, const char *base,
-                                  unsigned char hash[PLAN_HASH_BYTES], struct why *why)
+                                  bool quiet, unsigned char hash[PLAN_HASH_BYTES], struct why *why)
 {
     struct client *client = NULL;
     struct fetched fetched = {0};
@@ -46,6 +74,9 @@ static struct result export_model(const char *study, const char *folder, const c
     if (ok(r))
         r = model_files_write(&fetched.plan, fetched.payload.text, fetched.payload.text_n, base,
                               hash, why);
+    if (ok(r))
+        r = write_statement(fetched.statement, base, quiet, why);
+    json_decref(fetched.statement);
     plan_free(&fetched.plan);
     free(fetched.payload.text);
     return r;
@@ -65,7 +96,7 @@ static int model_export(int argc, char **argv)
     struct why why;
     if (argc != 2 || !base)
         return cli_usage("model export takes one study and --out BASE; --help tells more");
-    struct result r = export_model(argv[1], folder, base, hash, &why);
+    struct result r = export_model(argv[1], folder, base, json, hash, &why);
     if (!ok(r))
         return cli_fail(r, &why);
     hex_hash(text, hash);

@@ -2,14 +2,16 @@
 /* consilium status, stop, resume: where studies stand, and the two levers. */
 #include "coordinator/cli/cli.h"
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/report_print.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char STATUS_USAGE[] = "usage: consilium status [STUDY] [--as FOLDER] [--json]\n\n"
-                                   "Shows all studies of the consortium, or one with its sites.\n";
+static const char STATUS_USAGE[] =
+    "usage: consilium status [STUDY] [--as FOLDER] [--json]\n\n"
+    "Shows all studies of the consortium, or one with its sites and their privacy budgets.\n";
 static const char STOP_USAGE[] = "usage: consilium stop STUDY [--as FOLDER] [--json]\n\n"
                                  "Ends a study for good; what was learnt so far is kept.\n";
 static const char RESUME_USAGE[] = "usage: consilium resume STUDY [--as FOLDER] [--json]\n\n"
@@ -75,6 +77,19 @@ static int print_status(const struct client_reply *reply, const char *study)
     return count == 0 && study ? CLI_USAGE : CLI_OK;
 }
 
+/* Bars of what the sites spent of what they granted the study. */
+static void print_budgets(const char *folder, const char *study)
+{
+    struct client_reply reply = {0};
+    struct why why;
+    if (!ok(ask(folder, "report", study, &reply, &why)))
+        return;
+    json_t *report = json_loadb((const char *)reply.text, reply.text_n, 0, NULL);
+    budgets_print(json_object_get(report, "sites"));
+    json_decref(report);
+    free(reply.text);
+}
+
 int cmd_status(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
@@ -96,6 +111,8 @@ int cmd_status(int argc, char **argv)
         puts(reply.text ? (const char *)reply.text : "{}");
     else
         code = print_status(&reply, study);
+    if (!json && study && code == CLI_OK)
+        print_budgets(folder, study);
     free(reply.text);
     return code;
 }

@@ -2,6 +2,7 @@
 /* consilium watch: a study as it goes: a line per round with who answered, AUROC and epsilon. */
 #include "coordinator/cli/cli.h"
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/report_print.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -25,6 +26,7 @@ struct view {
     double epsilon;   /* largest spent of any site */
     double auroc;     /* of the last evaluation */
     double score;     /* loss, where there is no AUROC */
+    json_t *budgets;  /* owned: by site, [spent, granted] */
     bool over, finished;
     char line[256]; /* of the open task, drawn again on a terminal */
 };
@@ -101,6 +103,24 @@ static bool is_any(const char *kind, const char *const *list)
     return false;
 }
 
+/* What a counted result says of its site's budget for the study. */
+static void note_budget(struct view *view, const json_t *event, double spent)
+{
+    double granted = json_number_value(json_object_get(event, "epsilon_budget"));
+    if (granted > 0 && text_of(event, "site")[0])
+        json_object_set_new(view->budgets, text_of(event, "site"),
+                            json_pack("[f, f]", spent, granted));
+}
+
+static void print_budgets(const struct view *view)
+{
+    const char *site;
+    json_t *pair;
+    json_object_foreach(view->budgets, site, pair)
+        budget_print(site, json_number_value(json_array_get(pair, 0)),
+                     json_number_value(json_array_get(pair, 1)));
+}
+
 static void show(struct view *view, const json_t *event)
 {
     static const char *const SITE_NEWS[] = {"allowed",  "asking",  "study-refused",
@@ -111,6 +131,7 @@ static void show(struct view *view, const json_t *event)
     const char *kind = text_of(event, "kind");
     double spent = json_number_value(json_object_get(event, "epsilon_spent"));
     view->epsilon = fmax(view->epsilon, spent);
+    note_budget(view, event, spent);
     if (strcmp(kind, "task-completed") == 0) {
         print_round(view, event);
     } else if (strcmp(kind, "pooled") == 0) {
@@ -215,7 +236,8 @@ int cmd_watch(int argc, char **argv)
     }
     struct view view = {.json = cli_take_flag(&argc, argv, "--json"),
                         .terminal = isatty(STDOUT_FILENO),
-                        .auroc = (double)NAN};
+                        .auroc = (double)NAN,
+                        .budgets = json_object()};
     const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc != 2)
         return cli_usage("watch takes one study; --help tells more");
@@ -225,6 +247,9 @@ int cmd_watch(int argc, char **argv)
     if (ok(r))
         r = follow(&view, client, argv[1], &why);
     clear_line(&view);
+    if (!view.json)
+        print_budgets(&view);
+    json_decref(view.budgets);
     client_close(client);
     if (!ok(r))
         return cli_fail(r, &why);

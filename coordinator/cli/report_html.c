@@ -345,11 +345,13 @@ static void put_page(FILE *out, const json_t *report)
     picture_rounds(out, report);
     picture_forest(out, report);
     picture_budget(out, report);
+    picture_spending(out, report);
     picture_matrix(out, report);
     picture_calibration(out, report);
     put_sites(out, report);
     put_refusals(out, report);
     put_notes(out, report);
+    table_statement(out, report);
     put_provenance(out, report);
     fputs("</main>\n</body>\n</html>\n", out);
 }

@@ -29,6 +29,12 @@ void picture_forest(FILE *out, const json_t *report);
 /* Epsilon spent and left of each site's budget. */
 void picture_budget(FILE *out, const json_t *report);
 
+/* Epsilon spent and left at each site, over time. */
+void picture_spending(FILE *out, const json_t *report);
+
+/* The privacy statement, where the study makes one. */
+void table_statement(FILE *out, const json_t *report);
+
 /* AUROC of every model at every site. */
 void picture_matrix(FILE *out, const json_t *report);
 

@@ -5,6 +5,7 @@
 #include "coordinator/cli/report_html.h"
 #include "proto/base/fs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,27 @@ static const char *figure(char out[16], const json_t *object, const char *key)
     else
         snprintf(out, 16, "-");
     return out;
+}
+
+void budget_print(const char *site, double spent, double budget)
+{
+    enum { BAR = 30 };
+    if (!(budget > 0))
+        return;
+    int filled = (int)ceil(BAR * fmin(fmax(spent / budget, 0), 1) - 1e-9);
+    printf("  %-20s epsilon [", site);
+    for (int i = 0; i < BAR; i++)
+        putchar(i < filled ? '#' : '.');
+    printf("] %.3f spent, %.3f left of %.3f\n", spent, fmax(budget - spent, 0), budget);
+}
+
+void budgets_print(const json_t *sites)
+{
+    size_t i;
+    json_t *site;
+    json_array_foreach(sites, i, site)
+        budget_print(json_string_value(json_object_get(site, "name")),
+                     number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"));
 }
 
 void report_print(const json_t *report)
@@ -49,6 +71,7 @@ void report_print(const json_t *report)
                number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"),
                figure(a, site, "auroc"), number_of(site, "bytes_sent"));
     }
+    budgets_print(json_object_get(report, "sites"));
     printf("model %s\naudit log %s (%.0f entries)\n",
            json_string_value(json_object_get(report, "model_hash")),
            json_is_true(json_object_get(report, "audit_verified")) ? "verified" : "NOT VERIFIED",

@@ -14,4 +14,10 @@ void report_print(const json_t *report);
 struct result report_write(const char *folder, const char *text, size_t n, const json_t *report,
                            struct why *why) MUST_CHECK;
 
+/* A bar of what a site spent of what it granted; nothing without a budget. */
+void budget_print(const char *site, double spent, double budget);
+
+/* The same for a report's sites. */
+void budgets_print(const json_t *sites);
+
 #endif

@@ -122,6 +122,24 @@ static json_t *training_part(const struct passport_training *t)
     return o;
 }
 
+/* The privacy statement's lines, numbers as decimal strings like all others here. */
+static json_t *statement_part(const json_t *statement)
+{
+    json_t *o = json_object(), *value;
+    const char *key;
+    json_object_foreach((json_t *)(uintptr_t)statement, key, value)
+    {
+        char text[32];
+        if (json_is_string(value))
+            json_object_set(o, key, value);
+        if (!json_is_number(value))
+            continue;
+        snprintf(text, sizeof text, "%.10g", json_number_value(value));
+        put_text(o, key, text);
+    }
+    return o;
+}
+
 static json_t *privacy_part(const struct passport_privacy *p)
 {
     json_t *o = json_object();
@@ -143,6 +161,8 @@ static json_t *privacy_part(const struct passport_privacy *p)
     put_count(metrics, "queries_max", p->metrics_queries_max);
     json_object_set_new(o, "metrics_budget", metrics);
     json_object_set_new(o, "secure_aggregation", json_boolean(p->secure_aggregation));
+    if (p->statement)
+        json_object_set_new(o, "statement", statement_part(p->statement));
     return o;
 }
 

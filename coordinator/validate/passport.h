@@ -8,6 +8,7 @@
 #include "coordinator/validate/gate.h"
 #include "coordinator/validate/merkle.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 #define PASSPORT_TYPE "application/vnd.consilium.passport+json"
@@ -47,6 +48,7 @@ struct passport_privacy {
     const char *metrics_mode, *metrics_round_to;
     int64_t metrics_min_cell, metrics_queries_used, metrics_queries_max;
     bool secure_aggregation;
+    const json_t *statement; /* the privacy statement, or NULL; borrowed */
 };
 
 /* A site's figures beside the gate's own. */

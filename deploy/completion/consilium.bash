@@ -14,7 +14,7 @@ _consilium_options() {
     'privacy calibrate') echo "--events --epsilon --delta --adjacency --grid --json" ;;
     'privacy bound') echo "--canaries --guesses --right --delta --beta --json" ;;
     'privacy check') echo "--json" ;;
-    'privacy statement') echo "--patients --json" ;;
+    'privacy statement') echo "--patients --audit --json" ;;
     'privacy ledger') echo "--as --json" ;;
     'privacy audit-run') echo "--plan --patients --rate --noise --steps --delta --clip --canaries --beta --fault --json" ;;
     'plan check') echo "--patients --json" ;;

@@ -32,6 +32,18 @@ check "the other is told that the budget does not suffice" holds "$dir/both.json
 "$agent" budget "$dir/sites/rome" --json >"$dir/budget.json"
 check "the ledger is within its budget" holds "$dir/budget.json" \
     "r['share_used'] <= 1 and sum(s['epsilon'] for s in r['studies'] if s['standing'] in ('allowed', 'finished')) <= 2.9"
+# ---- the privacy statement ---------------------------------------------------------------------------
+won=$(python3 -c "import json; print([s['study'] for s in json.load(open('$dir/both.json'))['studies'] if s['phase'] == 'finished'][0])")
+by ada status "$won" >"$dir/status.txt"
+check "status draws what each site spent and has left" grep -q 'rome .*epsilon \[#.*spent.*left of' "$dir/status.txt"
+check "the model comes with its privacy statement" by ada model export "$won" --out "$dir/model" --json
+check "which holds the study's promise" holds "$dir/model.privacy.json" \
+    "r['study'] == '$won' and 0 < r['epsilon_lower'] <= r['epsilon_upper'] <= 2.001 and r['steps'] == 180 and r['not_covered'] and len(r['events_hash']) == 64"
+by ada report "$won" --out "$dir/won" --json >/dev/null
+check "the report tells spending over time" holds "$dir/won/report.json" \
+    "all(len(s['spent']) == 6 and s['spent'][-1][1] == s['epsilon_spent'] for s in r['sites'])"
+check "and draws it" grep -q "Privacy budget over time" "$dir/won/report.html"
+
 end_process KILL rome
 start_site rome
 plan again "rome, oslo" 6

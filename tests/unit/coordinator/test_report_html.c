@@ -17,7 +17,8 @@ static const char full[] =
     "\"model_hash\":\"ab12\",\"pooled\":{\"auroc\":0.91,\"auroc_low\":0.89,\"auroc_high\":0.93,"
     "\"brier\":0.05,\"calibration_slope\":0.9,\"calibration_intercept\":0.1},"
     "\"sites\":[{\"name\":\"north\",\"patients\":900,\"rounds_counted\":3,\"rounds_refused\":0,"
-    "\"epsilon_spent\":1.5,\"epsilon_budget\":2,\"delta\":1e-5,\"auroc\":0.9,\"auroc_low\":0.85,"
+    "\"epsilon_spent\":1.5,\"epsilon_budget\":2,\"spent\":[[1000,0.5],[2000,1],[3000,1.5]],"
+    "\"delta\":1e-5,\"auroc\":0.9,\"auroc_low\":0.85,"
     "\"auroc_high\":0.95,\"bytes_sent\":123456,\"peak_memory_mb\":40,\"calibration_slope\":1.1,"
     "\"calibration_intercept\":0},{\"name\":\"south\",\"epsilon_spent\":3,\"epsilon_budget\":2,"
     "\"auroc\":null}],\"rounds\":[{\"round\":1,\"auroc\":0.8,\"loss\":0.5,\"counted\":[\"north\"],"
@@ -29,7 +30,9 @@ static const char full[] =
     "\"subgroups\":[{\"site\":\"north\",\"group\":\"age 65+\",\"auroc\":0.88,\"low\":0.8,"
     "\"high\":0.94,\"n_band\":\"100-499\"},{\"site\":\"north\",\"group\":\"sex f\",\"auroc\":null,"
     "\"n_band\":\"<50\"}],\"bytes_per_update\":2100,\"seconds_per_round\":1.5,"
-    "\"seconds_total\":75,\"notes\":[\"the split is ours\"]}";
+    "\"seconds_total\":75,\"notes\":[\"the split is ours\"],"
+    "\"privacy\":{\"unit\":\"patient "
+    "<all>\",\"epsilon_upper\":1.75,\"audited\":{\"epsilon_audited\":0.1}}}";
 
 static bool is_void(const char *name)
 {
@@ -92,6 +95,11 @@ static void full_report(void **unused)
         "Round by round",
         "by site and group",
         "Privacy budget",
+        "Privacy budget over time",
+        "1.500 spent, 0.500 left",
+        "Privacy statement",
+        "patient &lt;all&gt;",
+        "1.75",
         "Every model at every site",
         "Are its probabilities right?",
         "0.900 (0.850 to 0.950)",
@@ -122,9 +130,10 @@ static void outside_text_is_escaped(void **unused)
         "\"auroc\":[[0.7]]},\"subgroups\":[{\"site\":\"<img src=x onerror=y>\",\"group\":\"<gg>\","
         "\"n_band\":\"<n>\",\"auroc\":0.6}],\"rounds\":[{\"round\":1,\"auroc\":0.6,\"refused\":"
         "[{\"site\":\"<r>\",\"standing\":\"<t>\",\"reason\":\"\\u0001&amp;\"}]}],"
-        "\"notes\":[\"<note>\"],\"researcher\":\"<x>\"}");
-    static const char *const never[] = {"<script", "<b>x", "<img",  "<m>", "<s>", "<gg>", "<n>",
-                                        "<r>",     "<t>",  "<note", "<x>", "<i>", "\001"};
+        "\"notes\":[\"<note>\"],\"researcher\":\"<x>\",\"privacy\":{\"<k>\":\"<v>\"}}");
+    static const char *const never[] = {"<script", "<b>x", "<img", "<m>", "<s>",
+                                        "<gg>",    "<n>",  "<r>",  "<t>", "<note",
+                                        "<x>",     "<i>",  "<k>",  "<v>", "\001"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         assert_null(strstr(html, never[i]));
     assert_non_null(strstr(html, "&amp;amp;"));
