@@ -51,6 +51,7 @@ void ipc_control_write(struct bytes_out *out, const struct ipc_control *control)
         break;
     case MESSAGE_TASK_DECLINED:
         bytes_out_text(out, control->declined.reason);
+        bytes_out_u32(out, control->declined.kind);
         break;
     default:
         out->bad = true;
@@ -79,6 +80,8 @@ struct result ipc_control_read(struct ipc_control *control, const unsigned char 
         break;
     case MESSAGE_TASK_DECLINED:
         bytes_in_text(&in, control->declined.reason, sizeof control->declined.reason);
+        control->declined.kind = (enum decline)bytes_in_u32(&in);
+        in.bad = in.bad || control->declined.kind > DECLINE_LAST;
         break;
     default:
         return failed(why, RESULT_REFUSED, "the vault does not sign messages of kind %u unasked",

@@ -59,6 +59,7 @@ static void decline(struct session *session, const struct message_head *head, co
     struct ipc_control control = {.kind = MESSAGE_TASK_DECLINED, .task = head->task};
     memcpy(control.study, head->study, sizeof control.study);
     snprintf(control.declined.reason, sizeof control.declined.reason, "%s", reason);
+    control.declined.kind = DECLINE_BUSY;
     session_ask_control(session, effects, &control);
     session_note(effects, true, "%s task %" PRIu32 " declined: %s", head->study, head->task,
                  reason);

@@ -169,6 +169,7 @@ static struct result take_declined(struct drive *drive, uint64_t now_ms, struct 
         .site = site,
         .task = drive->in->head.task,
         .reason = drive->in->task_declined.reason,
+        .decline = drive->in->task_declined.kind,
     };
     return drive_step(drive, running, &event, NULL, why);
 }

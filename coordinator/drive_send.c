@@ -198,6 +198,7 @@ void drive_send_task(struct drive *drive, struct running *running, uint32_t site
     rotation_seed(study, task->seed);
     task->deadline_ms = study->task.deadline_ms;
     memcpy(task->object, running->parcel[packed]->offer.object, OBJECT_ID_BYTES);
+    task->after_study = study->phase == STUDY_VALIDATING;
     drive_post(drive, name, now_ms);
     drive_send_parcel(drive, running->parcel[packed], name, study->name, study->task.task,
                       task_object(study), NULL, now_ms);
@@ -220,7 +221,10 @@ void drive_send_closed(struct drive *drive, struct running *running, uint32_t si
     closed->counted = round_tally(task, STANDING_COUNTED);
     closed->refused = round_tally(task, STANDING_REFUSED) + round_tally(task, STANDING_DECLINED);
     closed->missing = round_tally(task, STANDING_MISSED) + round_tally(task, STANDING_AWAY);
-    closed->study_finished = study->phase == STUDY_FINISHED || study->phase == STUDY_STOPPED;
+    closed->study_finished = study_over(study);
+    memcpy(closed->candidate_hash, study->candidate, PLAN_HASH_BYTES);
+    if (study->best_round > 0)
+        memcpy(closed->best_hash, study->best, PLAN_HASH_BYTES);
     drive_post(drive, study->members[site].name, now_ms);
 }
 

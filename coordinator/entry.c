@@ -60,6 +60,8 @@ static void describe_site(json_t *entry, const struct study *study, const struct
     default:
         if (task)
             put_text(entry, "reason", task->sites[effect->site].reason);
+        if (task && effect->note == NOTE_DECLINED)
+            put_text(entry, "decline", message_decline_name(task->sites[effect->site].decline));
     }
 }
 

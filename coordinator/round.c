@@ -179,6 +179,7 @@ static struct result conclude(struct round *round, const struct round_event *eve
                       round->task);
     effect_store(effects);
     site->standing = standing;
+    site->decline = standing == STANDING_DECLINED ? event->decline : DECLINE_OTHER;
     reason_set(site->reason, event->reason);
     effect_note(effects, note, event->site);
     settle(round, event->now_ms, effects);

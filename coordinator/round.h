@@ -30,6 +30,7 @@ struct round_site {
     enum round_standing standing;
     unsigned char digest[PLAN_HASH_BYTES]; /* of the counted object's plaintext */
     char reason[MESSAGE_REASON_BYTES];     /* declined, refused, missed */
+    enum decline decline;                  /* declined */
 };
 
 /* Plain data: may be copied, compared and stored. */
@@ -63,6 +64,7 @@ struct round_event {
     uint32_t site;
     const unsigned char *digest; /* [PLAN_HASH_BYTES], ROUND_EVENT_COUNT */
     const char *reason;          /* REFUSE, DECLINE, LEAVE */
+    enum decline decline;        /* DECLINE */
 };
 
 /* Opens a task. The caller fills kind, task, round, quorum, allowance_ms, sites_count and the

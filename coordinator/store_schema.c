@@ -92,5 +92,20 @@ static const char PAPERS[] =
     "  kind TEXT NOT NULL, sha256 TEXT NOT NULL, signer TEXT NOT NULL, operator INTEGER NOT NULL,"
     "  ms INTEGER NOT NULL, envelope TEXT NOT NULL, PRIMARY KEY(kind, sha256, signer)) STRICT;";
 
-const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS, PAPERS};
+/* Finished models evaluated again, and the models that are watched: state is JSON (monitoring.h).
+ */
+static const char VALIDATION[] =
+    "ALTER TABLE parts ADD COLUMN decline INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE validations("
+    "  study TEXT NOT NULL, task INTEGER NOT NULL, model BLOB NOT NULL, asker TEXT NOT NULL,"
+    "  command BLOB NOT NULL, look INTEGER NOT NULL, opened_ms INTEGER NOT NULL,"
+    "  closed_ms INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY(study, task)) STRICT;"
+    "CREATE TABLE monitors("
+    "  model BLOB PRIMARY KEY, study TEXT NOT NULL, running INTEGER NOT NULL,"
+    "  next_ms INTEGER NOT NULL, state TEXT NOT NULL) STRICT;"
+    "CREATE TABLE looks("
+    "  model BLOB NOT NULL, task INTEGER NOT NULL, ms INTEGER NOT NULL, record TEXT NOT NULL,"
+    "  PRIMARY KEY(model, task)) STRICT;";
+
+const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS, PAPERS, VALIDATION};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -59,12 +59,14 @@ static struct result write_part(struct store *store, const char *study, const st
                                 uint32_t i, struct why *why)
 {
     static const char SQL[] =
-        "INSERT INTO parts(study, task, position, standing, digest, reason)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(study, task, position) DO UPDATE SET"
-        " standing = excluded.standing, digest = excluded.digest, reason = excluded.reason";
+        "INSERT INTO parts(study, task, position, standing, digest, reason, decline)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(study, task, position) DO UPDATE SET"
+        " standing = excluded.standing, digest = excluded.digest, reason = excluded.reason,"
+        " decline = excluded.decline";
     const struct round_site *p = &t->sites[i];
     return db_run(store->db, why, SQL, db_text(study), db_int(t->task), db_int(i),
-                  db_int(p->standing), db_blob(p->digest, PLAN_HASH_BYTES), db_text(p->reason));
+                  db_int(p->standing), db_blob(p->digest, PLAN_HASH_BYTES), db_text(p->reason),
+                  db_int(p->decline));
 }
 
 /* Writes what differs from the state in which the same task was written last (NULL: everything). */
@@ -209,7 +211,7 @@ static void read_task_row(struct db_rows *rows, struct round *t)
 static struct result read_parts(struct store *store, const char *study, struct round *t,
                                 struct why *why)
 {
-    static const char SQL[] = "SELECT position, standing, digest, reason FROM parts "
+    static const char SQL[] = "SELECT position, standing, digest, reason, decline FROM parts "
                               "WHERE study = ? AND task = ? ORDER BY position";
     struct db_rows rows;
     bool row = true;
@@ -226,6 +228,8 @@ static struct result read_parts(struct store *store, const char *study, struct r
         p->standing = (enum round_standing)db_column_int(&rows, 1);
         db_column_copy(&rows, 2, p->digest, PLAN_HASH_BYTES);
         db_column_string(&rows, 3, p->reason, sizeof p->reason);
+        uint64_t decline = db_column_int(&rows, 4);
+        p->decline = decline <= DECLINE_LAST ? (enum decline)decline : DECLINE_OTHER;
     }
     db_end(&rows);
     return r;

@@ -6,6 +6,7 @@
  * many┘      TRAINING or FINISHED ◀─POOLED─ POOLING ◀┘
  *
  * STOP is possible in every active phase; RESUME leads from PAUSED to a fresh task of the round.
+ * A finished study's model may be evaluated again: study_validate.c.
  *
  * Invariants:
  *  1. round grows by one per AGGREGATED and never shrinks; the model changes only there.
@@ -13,6 +14,8 @@
  *  3. At most STUDY_ABORTS_MAX tasks in a row abort before the study pauses.
  *  4. FINISHED implies round == rounds. */
 #include "coordinator/study.h"
+
+#include "coordinator/study_validate.h"
 
 #include <assert.h>
 #include <math.h>
@@ -107,8 +110,10 @@ static void follow_up(struct study *study, uint64_t now_ms, struct effects *effe
             lose_patience(study, &study->members[i]);
     if (!study_task_open(study) || study->task.phase == ROUND_OPEN)
         return;
-    if (study->phase == STUDY_EVALUATING &&
-        (study->task.phase == ROUND_COMPLETE || everybody_withholds(&study->task))) {
+    if (study->phase == STUDY_VALIDATING)
+        validate_closed(study, effects);
+    else if (study->phase == STUDY_EVALUATING &&
+             (study->task.phase == ROUND_COMPLETE || everybody_withholds(&study->task))) {
         study->phase = STUDY_POOLING;
         effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
     } else if (study->task.phase == ROUND_ABORTED) {
@@ -236,6 +241,7 @@ static struct result step_task(struct study *study, const struct study_event *ev
         .site = event->site,
         .digest = event->digest,
         .reason = event->reason,
+        .decline = event->decline,
     };
     TRY(round_step(&study->task, &inner, effects, why));
     follow_up(study, event->now_ms, effects);
@@ -259,6 +265,8 @@ static struct result join(struct study *study, const struct study_event *event,
 {
     const struct round *task = &study->task;
     uint32_t others = round_tally(task, STANDING_COUNTED) + round_tally(task, STANDING_EXPECTED);
+    if (study->phase == STUDY_VALIDATING && task->sites[event->site].standing == STANDING_OUT)
+        return DONE; /* it is not asked */
     if (!ready_for(&study->members[event->site], task->task) && others >= task->quorum &&
         task->sites[event->site].standing != STANDING_EXPECTED)
         return DONE;
@@ -277,7 +285,7 @@ static struct result hello(struct study *study, const struct study_event *event,
         return DONE;
     }
     mark_live(study, event->site, effects);
-    if (undecided(member))
+    if (undecided(member) && !study_over(study))
         effect_add(effects, EFFECT_OFFER, event->site);
     if (member->verdict == MEMBER_ALLOWED && study_task_open(study))
         return join(study, event, effects, why);
@@ -308,7 +316,7 @@ static struct result take_verdict(struct study *study, const struct study_event 
         return failed(why, RESULT_REFUSED, "the answer is neither allow, ask nor refuse");
     if (member->verdict == MEMBER_REVOKED)
         return failed(why, RESULT_REFUSED, "site '%s' is revoked", member->name);
-    if (study->phase == STUDY_FINISHED || study->phase == STUDY_STOPPED)
+    if (study_over(study))
         return failed(why, RESULT_REFUSED, "study '%s' is over", study->name);
     enum member_verdict verdict = MEANING[event->verdict].member;
     if (member->verdict == MEMBER_ALLOWED && verdict == MEMBER_ASKING)
@@ -411,6 +419,8 @@ static struct result aggregated(struct study *study, const struct study_event *e
 static struct result pooled(struct study *study, const struct study_event *event,
                             struct effects *effects, struct why *why)
 {
+    if (study->phase == STUDY_CONFIRMING && event->task == study->task.task)
+        return validate_pooled(study, effects);
     if (study->phase != STUDY_POOLING || event->task != study->task.task)
         return failed(why, RESULT_REFUSED, "study '%s' waits for no pooling of task %u",
                       study->name, event->task);
@@ -429,7 +439,9 @@ static struct result pooled(struct study *study, const struct study_event *event
 static struct result stop(struct study *study, const struct study_event *event,
                           struct effects *effects, struct why *why)
 {
-    if (!study_active(study) && study->phase != STUDY_PAUSED)
+    if (study->phase == STUDY_VALIDATING)
+        return validate_stop(study, event, effects);
+    if ((!study_active(study) && study->phase != STUDY_PAUSED) || study_over(study))
         return failed(why, RESULT_REFUSED, "study '%s' is over (%s)", study->name,
                       study_phase_name(study->phase));
     effect_store(effects);
@@ -516,11 +528,13 @@ static struct result restart(struct study *study, const struct study_event *even
         break;
     case STUDY_TRAINING:
     case STUDY_EVALUATING:
+    case STUDY_VALIDATING:
         return step_task(study, event, ROUND_EVENT_RESTART, effects, why);
     case STUDY_AGGREGATING:
         effect_add(effects, EFFECT_AGGREGATE, EFFECT_EVERYBODY);
         break;
     case STUDY_POOLING:
+    case STUDY_CONFIRMING:
         effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
         break;
     case STUDY_NONE:
@@ -570,6 +584,8 @@ struct result study_step(struct study *study, const struct study_event *event,
         return tick(study, event, effects, why);
     case STUDY_EVENT_RESTART:
         return restart(study, event, effects, why);
+    case STUDY_EVENT_VALIDATE:
+        return validate_open(study, event, effects, why);
     }
     return failed(why, RESULT_REFUSED, "unknown event");
 }

@@ -40,6 +40,9 @@ enum study_phase {
     STUDY_PAUSED,      /* too few sites or too many aborts; reason says what to do */
     STUDY_FINISHED,
     STUDY_STOPPED,
+    /* study_validate.h; the study stays finished */
+    STUDY_VALIDATING, /* a finished model's evaluate task is open */
+    STUDY_CONFIRMING, /* waits for STUDY_EVENT_POOLED of that task */
 };
 
 /* Plain data: may be copied, compared and stored. */
@@ -82,6 +85,7 @@ enum study_event_kind {
     STUDY_EVENT_RESUME,
     STUDY_EVENT_TIMER,
     STUDY_EVENT_RESTART,
+    STUDY_EVENT_VALIDATE, /* evaluation, asked; only on a finished study */
 };
 
 /* A counted update that the aggregation refused after all. */
@@ -106,6 +110,8 @@ struct study_event {
     size_t refusals_count;
     double score;
     const char *reason;
+    enum decline decline; /* DECLINED */
+    const bool *asked;    /* VALIDATE: [members_count]; NULL = every site that allowed the study */
 };
 
 /* One event. effects is emptied first; its first entry is STORE if anything changed. Errors leave
@@ -134,8 +140,11 @@ struct result study_check_answer(const struct study *study, uint32_t site, uint3
 struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
                           const unsigned char digest[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
 
-/* Training, aggregating, evaluating, pooling or gathering. */
+/* Training, aggregating, evaluating, pooling, gathering or validating. */
 bool study_active(const struct study *study);
+
+/* Finished or stopped: no more training; a finished study's model may be under validation. */
+bool study_over(const struct study *study);
 
 /* The phase for humans: "training". */
 const char *study_phase_name(enum study_phase phase);

@@ -25,6 +25,9 @@ const char *study_phase_name(enum study_phase phase)
         return "finished";
     case STUDY_STOPPED:
         return "stopped";
+    case STUDY_VALIDATING:
+    case STUDY_CONFIRMING:
+        return "validating";
     }
     return "unknown";
 }
@@ -62,6 +65,8 @@ bool study_active(const struct study *study)
     case STUDY_AGGREGATING:
     case STUDY_EVALUATING:
     case STUDY_POOLING:
+    case STUDY_VALIDATING:
+    case STUDY_CONFIRMING:
         return true;
     case STUDY_NONE:
     case STUDY_PAUSED:
@@ -74,7 +79,14 @@ bool study_active(const struct study *study)
 
 bool study_task_open(const struct study *study)
 {
-    return study->phase == STUDY_TRAINING || study->phase == STUDY_EVALUATING;
+    return study->phase == STUDY_TRAINING || study->phase == STUDY_EVALUATING ||
+           study->phase == STUDY_VALIDATING;
+}
+
+bool study_over(const struct study *study)
+{
+    return study->phase == STUDY_FINISHED || study->phase == STUDY_STOPPED ||
+           study->phase == STUDY_VALIDATING || study->phase == STUDY_CONFIRMING;
 }
 
 const struct round *study_task(const struct study *study, uint32_t task)

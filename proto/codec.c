@@ -65,6 +65,7 @@ static void fill_task(Cns__Message *m, struct bodies *b, const struct message_ta
     b->task.seed = field_view(in->seed, sizeof in->seed);
     b->task.deadline_ms = in->deadline_ms;
     b->task.object = field_view(in->object, sizeof in->object);
+    b->task.after_study = in->after_study;
     m->body_case = CNS__MESSAGE__BODY_TASK_OPEN;
     m->task_open = &b->task;
 }
@@ -84,6 +85,8 @@ static void fill_task_closed(Cns__Message *m, struct bodies *b,
     b->task_closed.refused = in->refused;
     b->task_closed.missing = in->missing;
     b->task_closed.study_finished = in->study_finished;
+    b->task_closed.candidate_hash = field_view(in->candidate_hash, sizeof in->candidate_hash);
+    b->task_closed.best_hash = field_view(in->best_hash, sizeof in->best_hash);
     m->body_case = CNS__MESSAGE__BODY_TASK_CLOSED;
     m->task_closed = &b->task_closed;
 }
@@ -138,6 +141,7 @@ static void fill_small(Cns__Message *m, struct bodies *b, const struct message *
     case MESSAGE_TASK_DECLINED:
         cns__task_declined__init(&b->task_declined);
         b->task_declined.reason = field_string(in->task_declined.reason);
+        b->task_declined.kind = in->task_declined.kind;
         m->body_case = CNS__MESSAGE__BODY_TASK_DECLINED;
         m->task_declined = &b->task_declined;
         break;
@@ -255,6 +259,23 @@ struct result message_encode(const struct message *message, unsigned char **ret_
     *ret_bytes = bytes;
     *ret_n = n;
     return DONE;
+}
+
+const char *message_decline_name(enum decline decline)
+{
+    static const char *const NAMES[DECLINE_LAST + 1] = {
+        [DECLINE_OTHER] = "declined",
+        [DECLINE_REFUSED] = "refused_by_policy",
+        [DECLINE_ASKING] = "asking",
+        [DECLINE_BUDGET] = "budget_exhausted",
+        [DECLINE_NO_LABELS] = "no_labels",
+        [DECLINE_SCHEMA] = "schema_mismatch",
+        [DECLINE_UNKNOWN_MODEL] = "unknown_model",
+        [DECLINE_LATE] = "late",
+        [DECLINE_BUSY] = "busy",
+        [DECLINE_FAILED] = "failed",
+    };
+    return decline <= DECLINE_LAST ? NAMES[decline] : NAMES[DECLINE_OTHER];
 }
 
 const char *message_kind_name(enum message_kind kind)

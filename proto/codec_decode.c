@@ -43,10 +43,27 @@ static struct result read_task(struct message_task *to, const Cns__Task *from, s
     to->kind = (enum task_kind)from->kind;
     to->round = from->round;
     to->deadline_ms = from->deadline_ms;
+    to->after_study = from->after_study;
     TRY(field_bytes(to->plan_hash, sizeof to->plan_hash, from->plan_hash, "plan_hash", why));
     TRY(field_bytes(to->model_hash, sizeof to->model_hash, from->model_hash, "model_hash", why));
     TRY(field_bytes(to->seed, sizeof to->seed, from->seed, "seed", why));
     return field_bytes(to->object, sizeof to->object, from->object, "object", why);
+}
+
+/* Older coordinators do not name it. */
+static struct result read_optional_hash(unsigned char to[PLAN_HASH_BYTES], ProtobufCBinaryData from,
+                                        const char *field, struct why *why)
+{
+    memset(to, 0, PLAN_HASH_BYTES);
+    return from.len > 0 ? field_bytes(to, PLAN_HASH_BYTES, from, field, why) : DONE;
+}
+
+static struct result read_task_declined(struct message_task_declined *to,
+                                        const Cns__TaskDeclined *from, struct why *why)
+{
+    /* A newer site may know more kinds. */
+    to->kind = from->kind <= DECLINE_LAST ? (enum decline)from->kind : DECLINE_OTHER;
+    return field_text(to->reason, sizeof to->reason, from->reason, "reason", why);
 }
 
 static struct result read_task_closed(struct message_task_closed *to, const Cns__TaskClosed *from,
@@ -62,6 +79,8 @@ static struct result read_task_closed(struct message_task_closed *to, const Cns_
     to->study_finished = from->study_finished;
     TRY(field_text(to->own.site, sizeof to->own.site, from->own->site, "site", why));
     TRY(field_text(to->own.reason, sizeof to->own.reason, from->own->reason, "reason", why));
+    TRY(read_optional_hash(to->candidate_hash, from->candidate_hash, "candidate_hash", why));
+    TRY(read_optional_hash(to->best_hash, from->best_hash, "best_hash", why));
     return field_bytes(to->model_hash, sizeof to->model_hash, from->model_hash, "model_hash", why);
 }
 
@@ -145,8 +164,7 @@ static struct result read_body(struct message *to, const Cns__Message *from, str
         return read_task(&to->task, from->task_open, why);
     case CNS__MESSAGE__BODY_TASK_DECLINED:
         to->kind = MESSAGE_TASK_DECLINED;
-        return field_text(to->task_declined.reason, sizeof to->task_declined.reason,
-                          from->task_declined->reason, "reason", why);
+        return read_task_declined(&to->task_declined, from->task_declined, why);
     case CNS__MESSAGE__BODY_TASK_CLOSED:
         to->kind = MESSAGE_TASK_CLOSED;
         return read_task_closed(&to->task_closed, from->task_closed, why);

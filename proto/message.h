@@ -109,10 +109,30 @@ struct message_task {
     unsigned char seed[32];                    /* of the codec's rotation, public */
     uint64_t deadline_ms;                      /* Unix time */
     unsigned char object[OBJECT_ID_BYTES];     /* the model (or model set) to be fetched */
+    bool after_study;                          /* an evaluation of a finished study's model */
 };
+
+/* Why a site takes no part in a task: the result's type where there is no result. */
+enum decline {
+    DECLINE_OTHER = 0, /* an older site does not say */
+    DECLINE_REFUSED,   /* by the site's policy or its steward */
+    DECLINE_ASKING,    /* the steward is to decide */
+    DECLINE_BUDGET,    /* queries or privacy budget are used up */
+    DECLINE_NO_LABELS,
+    DECLINE_SCHEMA,        /* the site's data do not fit the plan */
+    DECLINE_UNKNOWN_MODEL, /* no signed round of the study named the model */
+    DECLINE_LATE,          /* the order came after its deadline */
+    DECLINE_BUSY,
+    DECLINE_FAILED, /* the computing failed at the site */
+    DECLINE_LAST = DECLINE_FAILED,
+};
+
+/* "budget_exhausted": the type of a non-result in records. */
+const char *message_decline_name(enum decline decline);
 
 struct message_task_declined {
     char reason[MESSAGE_REASON_BYTES];
+    enum decline kind;
 };
 
 struct task_outcome {
@@ -127,6 +147,8 @@ struct message_task_closed {
     struct task_outcome own; /* of the receiver */
     uint32_t counted, refused, missing;
     bool study_finished;
+    /* Models that may be evaluated after the study; zeroes = none yet. */
+    unsigned char candidate_hash[PLAN_HASH_BYTES], best_hash[PLAN_HASH_BYTES];
 };
 
 enum object_kind { OBJECT_MODEL = 1, OBJECT_UPDATE, OBJECT_EVALUATION, OBJECT_REPLY };

@@ -16,6 +16,10 @@ static const cyaml_strval_t METRICS[] = {{"threshold", METRICS_THRESHOLD},
                                          {"noised-histogram", METRICS_NOISED_HISTOGRAM},
                                          {"none", METRICS_NONE}};
 
+static const cyaml_strval_t VALIDATIONS[] = {{"as-study", VALIDATION_AS_STUDY},
+                                             {"ask", VALIDATION_ASK},
+                                             {"refuse", VALIDATION_REFUSE}};
+
 /* What a file may leave out comes as NULL, so that the default is kept; all owned by libcyaml. */
 struct policy_file {
     unsigned version;
@@ -27,6 +31,7 @@ struct policy_file {
     uint64_t *min_patients;
     int *metrics;
     unsigned *min_cell, *queries_per_epoch;
+    int *validation;
 };
 
 static const cyaml_schema_field_t POLICY[] = {
@@ -47,6 +52,8 @@ static const cyaml_schema_field_t POLICY[] = {
                          COUNT(METRICS)),
     CYAML_FIELD_UINT_PTR("min_cell", OPT, struct policy_file, min_cell),
     CYAML_FIELD_UINT_PTR("queries_per_epoch", OPT, struct policy_file, queries_per_epoch),
+    CYAML_FIELD_ENUM_PTR("validation", OPT | CYAML_FLAG_STRICT, struct policy_file, validation,
+                         VALIDATIONS, COUNT(VALIDATIONS)),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t SCHEMA = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct policy_file, POLICY)};
@@ -82,6 +89,8 @@ static void apply(struct policy *policy, struct policy_file *file)
         policy->decision = (enum policy_decision) * file->decision;
     if (file->metrics)
         policy->metrics = (enum policy_metrics) * file->metrics;
+    if (file->validation)
+        policy->validation = (enum policy_validation) * file->validation;
     OVERRIDE(privacy_required);
     OVERRIDE(epsilon_per_study);
     OVERRIDE(epsilon_per_year);

@@ -15,6 +15,13 @@ enum policy_metrics {
     METRICS_NONE
 };
 
+/* Whether a finished study's model may be evaluated again on this site's patients. */
+enum policy_validation {
+    VALIDATION_AS_STUDY, /* whoever allowed the study allowed that too */
+    VALIDATION_ASK,      /* a human decides, once a study */
+    VALIDATION_REFUSE
+};
+
 struct policy {
     unsigned version;               /* 1 */
     enum policy_decision decision;  /* within the bounds: ask a human, or allow */
@@ -31,6 +38,7 @@ struct policy {
     enum policy_metrics metrics; /* in which form evaluation results may leave */
     unsigned min_cell;           /* the larger of this and the plan's holds */
     unsigned queries_per_epoch;  /* evaluations of one holdout epoch */
+    enum policy_validation validation;
 };
 
 /* The safe default: ask, privacy required, epsilon 1 a study, 2 a year, 10 for ever, delta 1e-6. */

@@ -2,6 +2,7 @@
 /* consilium-agent approve and refuse: a human's decision about one plan. */
 #include "agent/cli/commands.h"
 #include "agent/cli/site.h"
+#include "agent/vault/after.h"
 #include "agent/vault/decisions.h"
 #include "proto/base/cleanup.h"
 
@@ -13,19 +14,24 @@
 #include <string.h>
 
 static const char HELP[] =
-    "usage: consilium-agent approve SITE-FOLDER STUDY [--json]\n"
-    "       consilium-agent refuse SITE-FOLDER STUDY [--json]\n"
+    "usage: consilium-agent approve SITE-FOLDER STUDY [--validation] [--json]\n"
+    "       consilium-agent refuse SITE-FOLDER STUDY [--validation] [--json]\n"
     "\n"
     "Decides about a study that asks. The decision is about exactly the plan that was offered "
     "(its\n"
     "hash); 'consilium-agent show SITE-FOLDER STUDY' tells what would leave. The bounds of the\n"
     "site's policy and privacy budget hold whatever is approved. The running vault takes the\n"
-    "decision up within a second.\n";
+    "decision up within a second.\n"
+    "  --validation   decides about evaluations of the study's model after its end, where the\n"
+    "                 policy says 'validation: ask'\n";
 
 static struct result write_down(const struct site *site, const struct ledger_study *study,
-                                bool approve, struct why *why)
+                                bool approve, bool validation, struct why *why)
 {
-    if (study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED)
+    char name[PLAN_NAME_BYTES + sizeof AFTER_DECISION];
+    snprintf(name, sizeof name, "%s%s", study->name, validation ? AFTER_DECISION : "");
+    if (!validation &&
+        (study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED))
         return failed(why, RESULT_REFUSED, "study '%s' is %s already; its cost is charged",
                       study->name, ledger_standing_name(study->standing));
     CLEANUP(close_fd)
@@ -33,7 +39,7 @@ static struct result write_down(const struct site *site, const struct ledger_stu
     if (fd < 0)
         return failed(why, RESULT_SYSTEM, "%s: cannot open: %s", site->folder.decisions,
                       strerror(errno));
-    return decisions_append(fd, approve, study->name, study->plan_hash, why);
+    return decisions_append(fd, approve, name, study->plan_hash, why);
 }
 
 static void print(const struct ledger_study *study, bool approve, bool json)
@@ -60,6 +66,7 @@ static int decide(int argc, char **argv, bool approve)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
+    bool validation = cli_take_flag(&argc, argv, "--validation");
     if (argc != 3)
         return cli_usage("%s: name the site's folder and the study; --help shows how", argv[0]);
     struct site site = {0};
@@ -69,7 +76,7 @@ static int decide(int argc, char **argv, bool approve)
     if (ok(r))
         r = site_study(&site, argv[2], &study, &why);
     if (ok(r))
-        r = write_down(&site, study, approve, &why);
+        r = write_down(&site, study, approve, validation, &why);
     if (ok(r))
         print(study, approve, json);
     site_close(&site);

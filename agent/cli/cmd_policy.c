@@ -35,7 +35,9 @@ static const char TEMPLATE[] =
     "# noised-histogram, or none\n"
     "metrics: threshold\n"
     "# no figure about fewer patients than this leaves\n"
-    "min_cell: 11\n";
+    "min_cell: 11\n"
+    "# a finished study's model evaluated again: as-study (allowed with the study), ask, refuse\n"
+    "validation: as-study\n";
 
 static const char *metrics_name(enum policy_metrics metrics)
 {
@@ -50,6 +52,19 @@ static const char *metrics_name(enum policy_metrics metrics)
         break;
     }
     return "none";
+}
+
+static const char *validation_name(enum policy_validation validation)
+{
+    switch (validation) {
+    case VALIDATION_AS_STUDY:
+        return "as-study";
+    case VALIDATION_ASK:
+        return "ask";
+    case VALIDATION_REFUSE:
+        break;
+    }
+    return "refuse";
 }
 
 static json_t *names_json(const struct plan_level *names, unsigned count)
@@ -72,6 +87,7 @@ static void print_json(const struct policy *p)
                   "delta", p->delta, "min_patients", (json_int_t)p->min_patients, "metrics",
                   metrics_name(p->metrics), "min_cell", (int)p->min_cell, "queries_per_epoch",
                   (int)p->queries_per_epoch);
+    json_object_set_new(out, "validation", json_string(validation_name(p->validation)));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);
@@ -102,6 +118,7 @@ static void print_text(const struct policy *p)
            p->min_cell);
     if (p->queries_per_epoch > 0)
         printf("  %-20s%u a study\n", "evaluations", p->queries_per_epoch);
+    printf("  %-20s%s\n", "after a study", validation_name(p->validation));
 }
 
 static struct result write_first(const struct folder *folder, struct why *why)

@@ -125,6 +125,42 @@ static bool charged(const struct ledger_study *study, uint64_t since_ms)
     return allowed && study->charge.events[0] != '\0' && study->decided_ms >= since_ms;
 }
 
+/* Noised figures of a number of models. */
+static void figures_event(struct event_list *events, uint32_t models, double noise)
+{
+    events->count = 1;
+    events->events[0] =
+        (struct privacy_event){.kind = EVENT_GAUSSIAN, .steps = models, .q = 1.0, .noise = noise};
+}
+
+static struct result pay(struct budget *budget, const struct budget_charge *paid, char *record,
+                         double epsilon, struct why *why)
+{
+    struct budget_answer answer;
+    char error[BUDGET_TEXT_MAX];
+    if (budget_decide(budget, paid, &answer, record) != BUDGET_ACCEPTED)
+        return failed(why, RESULT_REFUSED,
+                      "more is charged already than the policy's epsilon of %g holds", epsilon);
+    if (budget_apply(budget, record, error) != 0)
+        return failed(why, RESULT_REFUSED, "the privacy account does not add up: %s", error);
+    return DONE;
+}
+
+/* What was charged for figures after the study; all of it when the last of it is so recent. */
+static struct result pay_after(struct budget *budget, const struct ledger_study *study,
+                               struct event_list *events, uint64_t since_ms, char *record,
+                               double epsilon, struct why *why)
+{
+    if (study->after.models == 0 || study->after.ms < since_ms)
+        return DONE;
+    figures_event(events, study->after.models, study->after.noise);
+    const struct budget_charge paid = {.study = study->name,
+                                       .purpose = "validation",
+                                       .time_ms = study->after.ms,
+                                       .events = events};
+    return pay(budget, &paid, record, epsilon, why);
+}
+
 /* The account of everything charged since since_ms against a budget of epsilon, made anew from the
  * ledger. What was charged stays charged when the policy is lowered afterwards. */
 static struct result account(struct budget *budget, const struct ledger *ledger,
@@ -144,10 +180,8 @@ static struct result account(struct budget *budget, const struct ledger *ledger,
                       policy->delta);
     for (size_t i = 0; i < ledger->studies_count; i++) {
         const struct ledger_study *study = &ledger->studies[i];
-        struct budget_answer answer;
-        bool charged =
-            study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
-        if (!charged || study->charge.events[0] == '\0' || study->decided_ms < since_ms)
+        TRY(pay_after(budget, study, events, since_ms, record, epsilon, why));
+        if (!charged(study, since_ms))
             continue;
         if (event_list_parse(events, study->charge.events, error) != 0)
             return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
@@ -155,11 +189,7 @@ static struct result account(struct budget *budget, const struct ledger *ledger,
                                            .purpose = "study",
                                            .time_ms = study->decided_ms,
                                            .events = events};
-        if (budget_decide(budget, &paid, &answer, record) != BUDGET_ACCEPTED)
-            return failed(why, RESULT_REFUSED,
-                          "more is charged already than the policy's epsilon of %g holds", epsilon);
-        if (budget_apply(budget, record, error) != 0)
-            return failed(why, RESULT_REFUSED, "the privacy account does not add up: %s", error);
+        TRY(pay(budget, &paid, record, epsilon, why));
     }
     return DONE;
 }
@@ -177,6 +207,20 @@ static struct result fits(const struct ledger *ledger, const struct policy *poli
     if (budget_decide(budget, &charge, &answer, NULL) == BUDGET_ACCEPTED)
         return DONE;
     return failed(why, RESULT_REFUSED, "%s: %s", span, answer.text);
+}
+
+struct result cost_after_fits(const struct ledger *ledger, const struct policy *policy,
+                              const struct ledger_study *study, uint32_t models, double noise,
+                              uint64_t now_ms, struct why *why)
+{
+    CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
+    if (!events)
+        return failed(why, RESULT_SYSTEM, "no memory for the privacy events");
+    figures_event(events, models, noise);
+    TRY(fits(ledger, policy, study->name, events, policy->epsilon_total, 0,
+             "the site's whole budget", why));
+    return fits(ledger, policy, study->name, events, policy->epsilon_per_year,
+                now_ms > YEAR_MS ? now_ms - YEAR_MS : 0, "the site's budget of a year", why);
 }
 
 struct result cost_fits(const struct ledger *ledger, const struct policy *policy, const char *study,

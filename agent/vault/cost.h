@@ -45,4 +45,10 @@ struct result cost_spent(const struct ledger *ledger, const struct policy *polic
                          uint64_t since_ms, struct cost_spent *ret_spent,
                          struct why *why) MUST_CHECK;
 
+/* Whether noised figures of so many more models, after a study of this plan, are inside the site's
+ * budgets. RESULT_REFUSED with the sentence. */
+struct result cost_after_fits(const struct ledger *ledger, const struct policy *policy,
+                              const struct ledger_study *study, uint32_t models, double noise,
+                              uint64_t now_ms, struct why *why) MUST_CHECK;
+
 #endif

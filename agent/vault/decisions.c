@@ -69,7 +69,7 @@ struct result decisions_find(int fd, const char *study,
 struct result decisions_append(int fd, bool approve, const char *study,
                                const unsigned char plan_hash[PLAN_HASH_BYTES], struct why *why)
 {
-    char hex[HASH_HEX_BYTES], line[PLAN_NAME_BYTES + HASH_HEX_BYTES + 16];
+    char hex[HASH_HEX_BYTES], line[PLAN_NAME_BYTES + HASH_HEX_BYTES + 32];
     sodium_bin2hex(hex, sizeof hex, plan_hash, PLAN_HASH_BYTES);
     /* The leading newline ends a line that a crash may have torn. */
     int n = snprintf(line, sizeof line, "\n%s %s %s\n", approve ? "approve" : "refuse", study, hex);

@@ -95,6 +95,60 @@ static struct result apply_verdict(struct ledger_study *study, const struct jour
     return DONE;
 }
 
+bool ledger_knows(const struct ledger_study *study, const unsigned char hash[PLAN_HASH_BYTES])
+{
+    for (uint32_t i = 0; i < study->named_count && i < LEDGER_NAMED_MAX; i++)
+        if (memcmp(study->named[i], hash, PLAN_HASH_BYTES) == 0)
+            return true;
+    return false;
+}
+
+static void name_model(struct ledger_study *study, const unsigned char hash[PLAN_HASH_BYTES])
+{
+    if (!ledger_knows(study, hash))
+        memcpy(study->named[study->named_count++ % LEDGER_NAMED_MAX], hash, PLAN_HASH_BYTES);
+}
+
+static struct result apply_named(struct ledger_study *study, const struct journal_record *record,
+                                 struct bytes_in *in, struct why *why)
+{
+    unsigned char hash[PLAN_HASH_BYTES];
+    bytes_in_bytes(in, hash, sizeof hash);
+    if (in->bad || in->left > 0)
+        return no_sense(why, record);
+    name_model(study, hash);
+    return DONE;
+}
+
+static struct result apply_charged(struct ledger_study *study, const struct journal_record *record,
+                                   struct bytes_in *in, struct why *why)
+{
+    uint32_t task = bytes_in_u32(in);
+    uint32_t models = bytes_in_u32(in);
+    double noise = bytes_in_double(in);
+    bool allowed =
+        study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
+    if (in->bad || in->left > 0 || !allowed || !(noise > 0.0) || !isfinite(noise) || models == 0 ||
+        models > PAYLOAD_MODELS_MAX || task <= study->after.task ||
+        study->after.models > UINT32_MAX - models ||
+        (study->after.models > 0 && noise != study->after.noise))
+        return no_sense(why, record);
+    if (study->after.models == 0)
+        study->after.first_ms = record->time_ms;
+    study->after.ms = record->time_ms;
+    study->after.models += models;
+    study->after.task = task;
+    study->after.noise = noise;
+    return DONE;
+}
+
+/* A finished study trains no more; its models may be evaluated again. */
+static bool may_begin(const struct ledger_study *study, uint32_t kind)
+{
+    return study->standing == LEDGER_STUDY_ALLOWED ||
+           (study->standing == LEDGER_STUDY_FINISHED && kind == TASK_EVALUATE);
+}
+
 static struct result apply_begun(struct ledger_study *study, const struct journal_record *record,
                                  struct bytes_in *in, struct why *why)
 {
@@ -106,8 +160,10 @@ static struct result apply_begun(struct ledger_study *study, const struct journa
     task.reuse = bytes_in_u32(in) != 0;
     bool again = study->task.state == LEDGER_TASK_BEGUN && task.task == study->task.task;
     if (in->bad || in->left > 0 || kind < TASK_TRAIN || kind > TASK_EVALUATE ||
-        study->standing != LEDGER_STUDY_ALLOWED || (task.task <= study->task.task && !again))
+        !may_begin(study, kind) || (task.task <= study->task.task && !again))
         return no_sense(why, record);
+    if (kind == TASK_EVALUATE)
+        name_model(study, task.model_hash);
     task.kind = (enum task_kind)kind;
     task.attempts = again ? study->task.attempts + 1 : 1;
     study->task = task;
@@ -219,6 +275,10 @@ struct result ledger_apply(struct ledger *ledger, const struct journal_record *r
         return apply_settled(study, record, &in, why);
     case LEDGER_CLOSED:
         return apply_closed(study, record, &in, why);
+    case LEDGER_NAMED:
+        return apply_named(study, record, &in, why);
+    case LEDGER_CHARGED:
+        return apply_charged(study, record, &in, why);
     default:
         return no_sense(why, record);
     }
@@ -403,6 +463,32 @@ struct result ledger_settled(struct ledger *ledger, uint64_t now_ms, const char 
     bytes_out_u32(&out, accepted);
     bytes_out_text(&out, reason);
     return append(ledger, LEDGER_SETTLED, now_ms, &out, why);
+}
+
+struct result ledger_named(struct ledger *ledger, uint64_t now_ms, const char *study,
+                           const unsigned char hash[PLAN_HASH_BYTES], struct why *why)
+{
+    const struct ledger_study *known = ledger_find(ledger, study);
+    if (known && ledger_knows(known, hash))
+        return DONE;
+    struct bytes_out out = {0};
+    bytes_out_text(&out, study);
+    bytes_out_bytes(&out, hash, PLAN_HASH_BYTES);
+    return append(ledger, LEDGER_NAMED, now_ms, &out, why);
+}
+
+struct result ledger_charged(struct ledger *ledger, uint64_t now_ms, const char *study,
+                             uint32_t task, uint32_t models, double noise, struct why *why)
+{
+    const struct ledger_study *known = ledger_find(ledger, study);
+    if (known && known->after.task == task)
+        return DONE;
+    struct bytes_out out = {0};
+    bytes_out_text(&out, study);
+    bytes_out_u32(&out, task);
+    bytes_out_u32(&out, models);
+    bytes_out_double(&out, noise);
+    return append(ledger, LEDGER_CHARGED, now_ms, &out, why);
 }
 
 struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *study,

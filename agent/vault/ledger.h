@@ -21,6 +21,7 @@ enum {
     LEDGER_ATTEMPTS_MAX = 3,    /* of one task: what ends the vault each time will not get better */
     LEDGER_LOCAL_MAX = 8192,    /* a site's own intercepts */
     LEDGER_EVENTS_BYTES = 2048, /* a charge's list of privacy events as text */
+    LEDGER_NAMED_MAX = 32,      /* models named by signed tasks and closings, the latest */
 };
 
 enum ledger_type {
@@ -30,6 +31,8 @@ enum ledger_type {
     LEDGER_DONE,
     LEDGER_SETTLED,
     LEDGER_CLOSED,
+    LEDGER_NAMED = 40, /* a closing named a model */
+    LEDGER_CHARGED,    /* noised figures beyond the plan's: spent before they are computed */
 };
 
 enum ledger_standing {
@@ -83,6 +86,16 @@ struct ledger_study {
     struct ledger_charge charge; /* ALLOWED, FINISHED */
     uint32_t trained;            /* train tasks done: updates released */
     uint32_t evaluated;          /* models whose figures were released */
+    /* Models that signed tasks and closings named: only these are evaluated after the study. */
+    unsigned char named[LEDGER_NAMED_MAX][PLAN_HASH_BYTES];
+    uint32_t named_count; /* ever; the place of the next is named_count % LEDGER_NAMED_MAX */
+    /* Noised figures after the study, charged besides the study's own charge. */
+    struct {
+        uint32_t models;       /* releases of figures charged so far */
+        uint32_t task;         /* that the last ones were charged for */
+        double noise;          /* their noise multiplier: the plan's */
+        uint64_t first_ms, ms; /* of the first charge and the last one */
+    } after;
     uint64_t bytes_released;
     uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
     size_t local_n;        /* 0 = nothing */
@@ -143,6 +156,16 @@ struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *
 struct result ledger_continues(const struct ledger *ledger, uint64_t records,
                                const unsigned char head[JOURNAL_HASH_BYTES],
                                struct why *why) MUST_CHECK;
+
+/* A signed closing named a model; a name that is known changes nothing. */
+struct result ledger_named(struct ledger *ledger, uint64_t now_ms, const char *study,
+                           const unsigned char hash[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
+bool ledger_knows(const struct ledger_study *study, const unsigned char hash[PLAN_HASH_BYTES]);
+
+/* Charges noised figures of so many models, once a task. */
+struct result ledger_charged(struct ledger *ledger, uint64_t now_ms, const char *study,
+                             uint32_t task, uint32_t models, double noise,
+                             struct why *why) MUST_CHECK;
 
 /* Takes one record into the state; the reader of the journal and the fuzz target use it too. */
 struct result ledger_apply(struct ledger *ledger, const struct journal_record *record,

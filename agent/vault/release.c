@@ -133,10 +133,11 @@ struct result release_answer(struct vault *vault, const char *study,
 }
 
 struct result release_declined(struct vault *vault, const char *study, uint32_t task,
-                               const char *reason, struct why *why)
+                               enum decline kind, const char *reason, struct why *why)
 {
     struct message_task_declined *declined =
         &compose(vault, MESSAGE_TASK_DECLINED, study, task)->task_declined;
     snprintf(declined->reason, sizeof declined->reason, "%s", reason);
+    declined->kind = kind;
     return record_declined(vault->record_fd, study, task, reason, why);
 }

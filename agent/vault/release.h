@@ -44,7 +44,7 @@ struct result release_answer(struct vault *vault, const char *study,
 /* That the site takes no part in a task, into the first scratch message. The reason must not come
  * from patients. */
 struct result release_declined(struct vault *vault, const char *study, uint32_t task,
-                               const char *reason, struct why *why) MUST_CHECK;
+                               enum decline kind, const char *reason, struct why *why) MUST_CHECK;
 
 /* The policy's form upon an evaluation; pure. min_cell: the larger of policy and plan. */
 void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,

@@ -76,6 +76,20 @@ struct result room_enter_known(struct vault *vault, const struct ledger_study *s
     return room_enter(vault, study->name, &plan, why);
 }
 
+void room_refresh(struct vault *vault)
+{
+    struct room *room = vault->room;
+    struct stat now;
+    if (!room->loaded || fstat(vault->data_fd, &now) < 0 ||
+        (now.st_size == room->file.st_size && now.st_mtim.tv_sec == room->file.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == room->file.st_mtim.tv_nsec))
+        return;
+    trainer_free(room->trainer);
+    room->trainer = NULL;
+    dataset_free(&room->data);
+    room->loaded = false;
+}
+
 bool room_on_time(const struct vault *vault)
 {
     return vault->on_time && vault->room->plan.privacy.mode == PRIVACY_PATIENT;
@@ -107,6 +121,8 @@ static struct result load(struct vault *vault, struct why *why)
             close(fd);
         return failed(why, RESULT_SYSTEM, "%s: cannot read: %s", vault->data_name, strerror(errno));
     }
+    if (fstat(fd, &room->file) < 0)
+        memset(&room->file, 0, sizeof room->file);
     CLEANUP(close_file) FILE *file = fdopen(fd, "r");
     if (!file) {
         close(fd);

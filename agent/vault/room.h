@@ -7,11 +7,14 @@
 #include "agent/vault/train.h"
 #include "agent/vault/vault.h"
 
+#include <sys/stat.h>
+
 struct room {
     char study[PLAN_NAME_BYTES];
     struct plan plan;
     struct dataset data;
     bool loaded;             /* data */
+    struct stat file;        /* of the data when they were read */
     struct trainer *trainer; /* NULL until the first round */
     bool measured;           /* speed */
     struct slot_speed speed;
@@ -45,6 +48,9 @@ struct result room_measure(struct vault *vault, double noise, struct why *why) M
 
 /* The least cell of which anything may be told: the larger of the policy's and the plan's. */
 unsigned room_min_cell(const struct vault *vault);
+
+/* Forgets the patients if their file has changed since they were read. */
+void room_refresh(struct vault *vault);
 
 void room_leave(struct vault *vault);
 

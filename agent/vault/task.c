@@ -9,6 +9,7 @@
  * declined */
 #include "agent/vault/task.h"
 
+#include "agent/vault/after.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
 #include "agent/vault/study.h"
@@ -36,14 +37,16 @@ struct order {
 };
 
 static struct result order_check(const struct vault *vault, const struct ledger_study *study,
-                                 const struct order *order, struct why *why)
+                                 const struct order *order, struct refusal *refusal)
 {
     const struct message_task *o = &order->task_order;
+    struct why *why = &refusal->why;
+    refusal->kind = DECLINE_REFUSED;
     if (!study)
         return failed(why, RESULT_REFUSED, "this site does not know the study");
-    if (study->standing == LEDGER_STUDY_FINISHED)
+    if (study->standing == LEDGER_STUDY_FINISHED && !o->after_study)
         return failed(why, RESULT_REFUSED, "the study is finished at this site");
-    if (study->standing != LEDGER_STUDY_ALLOWED)
+    if (study->standing != LEDGER_STUDY_ALLOWED && study->standing != LEDGER_STUDY_FINISHED)
         return failed(why, RESULT_REFUSED, "this site has not allowed the study: %s",
                       study->reason[0] ? study->reason : "it is still to be decided");
     if (memcmp(o->plan_hash, study->plan_hash, PLAN_HASH_BYTES) != 0)
@@ -52,18 +55,21 @@ static struct result order_check(const struct vault *vault, const struct ledger_
         return failed(why, RESULT_REFUSED, "the plan has no round %" PRIu32, o->round);
     if (order->task < study->task.task)
         return failed(why, RESULT_REFUSED, "a later task of the study was begun here already");
-    return DONE;
+    return o->after_study ? after_check(vault, study, o, refusal) : DONE;
 }
 
 /* Whether a new task is within what was charged and allowed. */
 static struct result order_fits(const struct vault *vault, const struct ledger_study *study,
-                                const struct order *order, struct why *why)
+                                const struct order *order, struct refusal *refusal)
 {
+    struct why *why = &refusal->why;
     const struct plan *plan = &vault->room->plan;
     const struct message_task *o = &order->task_order;
     bool private = plan->privacy.mode != PRIVACY_NONE;
+    refusal->kind = DECLINE_LATE;
     if (clock_unix_ms() > o->deadline_ms + DEADLINE_GRACE_MS)
         return failed(why, RESULT_REFUSED, "the task came after its deadline");
+    refusal->kind = DECLINE_BUDGET;
     if (o->kind == TASK_TRAIN && private && study->trained >= plan->training.rounds)
         return failed(why, RESULT_REFUSED,
                       "the privacy budget of the study is used up here: it holds %u rounds",
@@ -73,10 +79,13 @@ static struct result order_fits(const struct vault *vault, const struct ledger_s
 
 /* Whether so many more models may be judged on the holdout. */
 static struct result judging_fits(const struct vault *vault, const struct ledger_study *study,
-                                  size_t models, struct why *why)
+                                  const struct order *order, size_t models, struct refusal *refusal)
 {
     const struct plan *plan = &vault->room->plan;
-    bool charged = plan->privacy.mode != PRIVACY_NONE && plan->privacy.metrics_noise > 0.0;
+    struct why *why = &refusal->why;
+    refusal->kind = DECLINE_BUDGET;
+    bool charged = plan->privacy.mode != PRIVACY_NONE && plan->privacy.metrics_noise > 0.0 &&
+                   !order->task_order.after_study; /* what comes after is charged by itself */
     uint64_t after = study->evaluated + (uint64_t)models;
     if (charged && after > plan_evaluations(plan))
         return failed(why, RESULT_REFUSED,
@@ -87,13 +96,15 @@ static struct result judging_fits(const struct vault *vault, const struct ledger
 }
 
 static struct result declined(struct vault *vault, const struct order *order,
-                              const struct why *reason, struct vault_reply *reply, struct why *why)
+                              const struct refusal *refusal, struct vault_reply *reply,
+                              struct why *why)
 {
-    log_warning("%s task %" PRIu32 ": declined: %s", order->study, order->task, reason->text);
+    const char *reason = refusal->why.text;
+    log_warning("%s task %" PRIu32 ": declined: %s", order->study, order->task, reason);
     reply->type = IPC_SIGNED;
     reply->sign = true;
     reply->message = vault->scratch[0];
-    return release_declined(vault, order->study, order->task, reason->text, why);
+    return release_declined(vault, order->study, order->task, refusal->kind, reason, why);
 }
 
 static void hand_over(struct vault *vault, unsigned char *cipher, size_t n,
@@ -111,10 +122,10 @@ static struct result again(struct vault *vault, const struct ledger_study *study
 {
     unsigned char *cipher = NULL;
     size_t n = 0;
-    struct why reason;
-    struct result r = release_again(vault, study, &cipher, &n, &reason);
+    struct refusal refusal = {.kind = DECLINE_FAILED};
+    struct result r = release_again(vault, study, &cipher, &n, &refusal.why);
     if (!ok(r))
-        return declined(vault, order, &reason, reply, why);
+        return declined(vault, order, &refusal, reply, why);
     hand_over(vault, cipher, n, reply);
     return DONE;
 }
@@ -161,30 +172,30 @@ static struct result carry_out(struct vault *vault, const struct order *order,
 {
     unsigned char *cipher = NULL;
     size_t n = 0;
-    struct why reason;
+    struct refusal refusal = {.kind = DECLINE_FAILED};
     const struct message_task *o = &order->task_order;
     TRY(ledger_begun(&vault->ledger, clock_unix_ms(), order->study, order->task, o, false, why));
     const struct ledger_study *study = ledger_find(&vault->ledger, order->study);
     uint64_t started_ms = clock_monotonic_ms();
-    if (!ok(room_measure(vault, study->charge.noise_multiplier, &reason)))
-        return declined(vault, order, &reason, reply, why);
+    if (!ok(room_measure(vault, study->charge.noise_multiplier, &refusal.why)))
+        return declined(vault, order, &refusal, reply, why);
     if (room_on_time(vault))
         started_ms = clock_monotonic_ms();
     struct result r =
         o->kind == TASK_TRAIN
-            ? work_train(vault, study, order->task, o, models, &cipher, &n, &reason)
-            : work_evaluate(vault, study, order->task, o, models, &cipher, &n, &reason);
+            ? work_train(vault, study, order->task, o, models, &cipher, &n, &refusal.why)
+            : work_evaluate(vault, study, order->task, o, models, &cipher, &n, &refusal.why);
     double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
     if (room_on_time(vault))
         wait_for_slot(vault, order, models->models_count, started_ms);
     if (!ok(r)) {
         /* The detail may come from patients: it stays in the site's own log. */
-        log_error("%s task %" PRIu32 ": %s", order->study, order->task, reason.text);
+        log_error("%s task %" PRIu32 ": %s", order->study, order->task, refusal.why.text);
         if (vault->ledger.journal.broken)
-            return failed(why, RESULT_SYSTEM, "%s", reason.text);
-        snprintf(reason.text, sizeof reason.text,
+            return failed(why, RESULT_SYSTEM, "%s", refusal.why.text);
+        snprintf(refusal.why.text, sizeof refusal.why.text,
                  "the computing failed at the site; its own log says why");
-        return declined(vault, order, &reason, reply, why);
+        return declined(vault, order, &refusal, reply, why);
     }
     log_info("%s task %" PRIu32 ": %s of round %" PRIu32 " done in %.2f s", order->study,
              order->task, o->kind == TASK_TRAIN ? "training" : "evaluation", o->round, seconds);
@@ -192,13 +203,14 @@ static struct result carry_out(struct vault *vault, const struct order *order,
     return DONE;
 }
 
-/* Whether an aborted task's result answers this one too: nothing new is computed or spent. */
+/* Whether an aborted task's result answers this one too: nothing new is computed or spent. After
+ * the study each order asks about the patients of its day. */
 static bool answered_before(const struct ledger_study *study, const struct order *order)
 {
     const struct ledger_task *last = &study->task;
     const struct message_task *o = &order->task_order;
-    return last->state == LEDGER_TASK_DONE && last->kind == o->kind && last->round == o->round &&
-           memcmp(last->model_hash, o->model_hash, PLAN_HASH_BYTES) == 0;
+    return !o->after_study && last->state == LEDGER_TASK_DONE && last->kind == o->kind &&
+           last->round == o->round && memcmp(last->model_hash, o->model_hash, PLAN_HASH_BYTES) == 0;
 }
 
 static struct result reuse(struct vault *vault, const struct order *order,
@@ -233,6 +245,29 @@ static struct result read_order(struct vault *vault, struct bytes_in *in, struct
     return DONE;
 }
 
+/* Budget, patients, charge: in this order, so that nothing is charged for what cannot be done. */
+static struct result prepare(struct vault *vault, const struct ledger_study *study,
+                             const struct order *order, const struct payload_model_set *models,
+                             struct refusal *refusal)
+{
+    bool after = order->task_order.after_study;
+    if (order->task_order.kind == TASK_EVALUATE)
+        TRY(judging_fits(vault, study, order, models->models_count, refusal));
+    if (after)
+        room_refresh(vault);
+    if (!ok(room_load(vault, &refusal->why))) {
+        log_error("%s: %s", order->study, refusal->why.text);
+        refusal->kind = DECLINE_SCHEMA;
+        /* An evaluation tells it by its status. */
+        return order->task_order.kind == TASK_EVALUATE
+                   ? DONE
+                   : failed(&refusal->why, RESULT_REFUSED,
+                            "the site's data do not fit the plan any more; its own log says where");
+    }
+    return after ? after_charge(vault, order->study, order->task, models->models_count, refusal)
+                 : DONE;
+}
+
 struct result task_handle(struct vault *vault, const unsigned char *body, size_t n,
                           struct vault_reply *reply, struct why *why)
 {
@@ -243,49 +278,46 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
     const unsigned char *offer = bytes_in_block(&in, MESSAGE_BYTES_MAX, &offer_n);
     if (in.bad)
         return failed(why, RESULT_INPUT, "a task from the agent is malformed");
-    struct why reason;
+    struct refusal refusal = {.kind = DECLINE_FAILED};
     const struct ledger_study *study = ledger_find(&vault->ledger, order.study);
-    struct result r = study ? room_enter_known(vault, study, &reason) : DONE;
+    struct result r = study ? room_enter_known(vault, study, &refusal.why) : DONE;
     if (ok(r))
-        r = order_check(vault, study, &order, &reason);
+        r = order_check(vault, study, &order, &refusal);
     if (ok(r))
-        r = ledger_continues(&vault->ledger, order.ledger_records, order.ledger_head, &reason);
+        r = ledger_continues(&vault->ledger, order.ledger_records, order.ledger_head, &refusal.why);
     if (!ok(r))
-        return declined(vault, &order, &reason, reply, why);
+        return declined(vault, &order, &refusal, reply, why);
     bool same = study->task.task == order.task;
     if (same && study->task.state == LEDGER_TASK_DONE)
         return again(vault, study, &order, reply, why);
     if (same && study->task.attempts >= LEDGER_ATTEMPTS_MAX) {
-        snprintf(reason.text, sizeof reason.text,
+        refusal.kind = DECLINE_FAILED;
+        snprintf(refusal.why.text, sizeof refusal.why.text,
                  "the site's vault was interrupted in this task %" PRIu32
                  " times; its own log says how",
                  study->task.attempts);
-        return declined(vault, &order, &reason, reply, why);
+        return declined(vault, &order, &refusal, reply, why);
     }
     if (!same && answered_before(study, &order))
         return reuse(vault, &order, reply, why);
-    r = order_fits(vault, study, &order, &reason);
+    r = order_fits(vault, study, &order, &refusal);
     if (!ok(r))
-        return declined(vault, &order, &reason, reply, why);
+        return declined(vault, &order, &refusal, reply, why);
     if (offer_n == 0) {
         reply->type = IPC_NEED_MODEL;
         return DONE;
     }
     struct payload_model_set models = {0};
-    r = open_model(vault, &order, offer, offer_n, in.at, in.left, &models, &reason);
-    if (ok(r) && order.task_order.kind == TASK_EVALUATE)
-        r = judging_fits(vault, study, models.models_count, &reason);
-    if (ok(r) && !ok(room_load(vault, &reason))) {
-        log_error("%s: %s", order.study, reason.text);
-        /* An evaluation tells it by its status. */
-        if (order.task_order.kind != TASK_EVALUATE)
-            r = failed(&reason, RESULT_REFUSED,
-                       "the site's data do not fit the plan any more; its own log says where");
-    }
+    refusal.kind = DECLINE_FAILED;
+    r = open_model(vault, &order, offer, offer_n, in.at, in.left, &models, &refusal.why);
+    if (ok(r))
+        r = prepare(vault, study, &order, &models, &refusal);
     if (ok(r))
         r = carry_out(vault, &order, &models, reply, why);
+    else if (vault->ledger.journal.broken)
+        r = failed(why, RESULT_SYSTEM, "%s", refusal.why.text);
     else
-        r = declined(vault, &order, &reason, reply, why);
+        r = declined(vault, &order, &refusal, reply, why);
     payload_model_set_free(&models);
     return r;
 }

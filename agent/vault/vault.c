@@ -11,6 +11,7 @@
 #include "proto/base/log.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,12 @@ void vault_end(struct vault *vault)
     mapping_free(&vault->mapping);
 }
 
+/* Once allowed, a study stays so: after its end its models may be evaluated again. */
+static bool allowed_here(const struct ledger_study *study)
+{
+    return study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
+}
+
 void vault_welcome(const struct vault *vault, struct ipc_welcome *welcome)
 {
     memset(welcome, 0, sizeof *welcome);
@@ -50,8 +57,8 @@ void vault_welcome(const struct vault *vault, struct ipc_welcome *welcome)
     memcpy(welcome->consortium, vault->keys.consortium, sizeof welcome->consortium);
     for (size_t i = 0; i < vault->ledger.studies_count; i++) {
         const struct ledger_study *study = &vault->ledger.studies[i];
-        if (study->standing != LEDGER_STUDY_ALLOWED || study->task.state != LEDGER_TASK_DONE ||
-            study->task.settled || welcome->pending_count == IPC_PENDING_MAX)
+        if (!allowed_here(study) || study->task.state != LEDGER_TASK_DONE || study->task.settled ||
+            welcome->pending_count == IPC_PENDING_MAX)
             continue;
         struct ipc_pending *pending = &welcome->pending[welcome->pending_count++];
         memcpy(pending->study, study->name, sizeof pending->study);
@@ -98,10 +105,15 @@ static struct result task_closed(struct vault *vault, const unsigned char *envel
     TRY(study_from_coordinator(vault, envelope, n, MESSAGE_TASK_CLOSED, message, why));
     const struct message_task_closed *closed = &message->task_closed;
     const struct ledger_study *study = ledger_find(&vault->ledger, message->head.study);
-    if (!study || study->standing != LEDGER_STUDY_ALLOWED)
+    if (!study || !allowed_here(study))
         return DONE;
+    const unsigned char *named[] = {closed->candidate_hash, closed->best_hash};
+    for (size_t i = 0; i < 2; i++)
+        if (!sodium_is_zero(named[i], PLAN_HASH_BYTES))
+            TRY(ledger_named(&vault->ledger, clock_unix_ms(), study->name, named[i], why));
     bool settles = study->task.task == message->head.task && !study->task.settled;
-    if (!settles && !closed->study_finished)
+    bool ends = closed->study_finished && study->standing == LEDGER_STUDY_ALLOWED;
+    if (!settles && !ends)
         return DONE;
     return ledger_closed(&vault->ledger, clock_unix_ms(), study->name, message->head.task,
                          closed->study_finished, why);

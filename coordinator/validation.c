@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record of a validation.
+ *
+ * Pooled AUROC: sum w_k A_k with w_k proportional to n_k, none above .4 (water-filling); variance
+ * sum w_k^2 v_k; never by the variances that sites claim. A site whose variance lies outside a
+ * quarter to four times Newcombe's is not used. New hospital: random effects on the logit, REML,
+ * modified Hartung-Knapp, prediction interval (Roever et al. 2015). Gap: accuracy of a group
+ * against the plan's reference group, both pooled over sites by rows, variances p(1-p)/n. */
+#include "coordinator/validation.h"
+
+#include "coordinator/entry.h"
+#include "linalg/stats/auroc.h"
+#include "linalg/stats/pool.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double LEVEL = 0.95;
+
+const char *validation_status(enum evaluation_status status)
+{
+    switch (status) {
+    case EVALUATION_OK:
+        return "ok";
+    case EVALUATION_NO_LABELS:
+        return "no_labels";
+    case EVALUATION_SINGLE_CLASS:
+        return "single_class";
+    case EVALUATION_BELOW_MINIMUM_CELL:
+        return "below_min_cell";
+    case EVALUATION_DEGENERATE_SCORES:
+        return "degenerate_scores";
+    case EVALUATION_INVALID_INPUT:
+        return "invalid_input";
+    case EVALUATION_REFUSED:
+        return "refused_by_policy";
+    case EVALUATION_BUDGET_EXHAUSTED:
+        return "budget_exhausted";
+    }
+    return "unknown";
+}
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static void put(json_t *o, const char *key, double value)
+{
+    json_object_set_new(o, key, number(value));
+}
+
+static const struct evaluation_figures *everybody(const struct pooling_input *input)
+{
+    return &input->evaluation.models[0].groups[0];
+}
+
+static double rows_of(const struct study *study, const struct pooling_input *input)
+{
+    const struct evaluation_figures *f = everybody(input);
+    double rows = (double)f->positives + (double)f->negatives;
+    return rows > 0 ? rows : (double)study->members[input->site].declared_patients;
+}
+
+/* A claimed variance can only be held against Newcombe's where the counts are told. */
+static bool plausible(const struct evaluation_figures *f)
+{
+    if (f->positives == 0 || f->negatives == 0)
+        return true;
+    double expected = auroc_newcombe_var(f->auroc, (size_t)f->positives, (size_t)f->negatives);
+    return !(expected > 0.0) || (f->auroc_variance >= expected / VALIDATION_VARIANCE_FACTOR &&
+                                 f->auroc_variance <= expected * VALIDATION_VARIANCE_FACTOR);
+}
+
+static const char *site_status(const struct evaluation_figures *f)
+{
+    if (f->status == EVALUATION_OK && isfinite(f->auroc) && !plausible(f))
+        return "implausible_variance";
+    return validation_status(f->status);
+}
+
+static bool used(const struct evaluation_figures *f)
+{
+    return f->status == EVALUATION_OK && isfinite(f->auroc) && f->auroc_variance > 0.0 &&
+           isfinite(f->auroc_variance) && plausible(f);
+}
+
+static json_t *site_json(const struct study *study, const struct pooling_input *input)
+{
+    const struct evaluation_figures *f = everybody(input);
+    json_t *o = json_object();
+    json_object_set_new(o, "name", json_string_nocheck(study->members[input->site].name));
+    json_object_set_new(o, "status", json_string(site_status(f)));
+    json_object_set_new(o, "used", json_boolean(used(f)));
+    put(o, "rows", rows_of(study, input));
+    put(o, "auroc", f->auroc);
+    put(o, "variance", f->auroc_variance);
+    put(o, "accuracy", f->accuracy);
+    put(o, "brier", f->brier);
+    put(o, "slope", f->calibration_slope);
+    put(o, "ece", f->ece);
+    put(o, "ece_null", f->ece_null);
+    put(o, "spiegelhalter_z", f->spiegelhalter_z);
+    return o;
+}
+
+/* Everything that pooling needs of the used sites. */
+struct pot {
+    size_t k;
+    double rows[PLAN_SITES_MAX], auroc[PLAN_SITES_MAX], variance[PLAN_SITES_MAX];
+    double weight[PLAN_SITES_MAX];
+};
+
+static void fill_pot(const struct study *study, const struct pooling_input *inputs, size_t n,
+                     struct pot *pot)
+{
+    pot->k = 0;
+    for (size_t i = 0; i < n && pot->k < PLAN_SITES_MAX; i++) {
+        const struct evaluation_figures *f = everybody(&inputs[i]);
+        if (!used(f))
+            continue;
+        pot->rows[pot->k] = rows_of(study, &inputs[i]);
+        pot->auroc[pot->k] = f->auroc;
+        pot->variance[pot->k] = f->auroc_variance;
+        pot->k++;
+    }
+}
+
+static void put_pooled(json_t *o, struct pot *pot)
+{
+    double mean = (double)NAN, se = (double)NAN;
+    struct auroc_interval ci = {.logit = {(double)NAN, (double)NAN}};
+    if (pot->k > 0 && pool_capped_weights(pot->k, pot->rows, VALIDATION_SHARE_MAX, pot->weight)) {
+        pool_weighted(pot->k, pot->weight, pot->auroc, pot->variance, &mean, &se);
+        auroc_interval(mean, se * se, 1.959963984540054, &ci);
+    }
+    json_object_set_new(o, "used", json_integer((json_int_t)pot->k));
+    put(o, "auroc", mean);
+    put(o, "variance", se * se);
+    put(o, "low", ci.logit[0]);
+    put(o, "high", ci.logit[1]);
+}
+
+static void put_accuracy(json_t *o, const struct study *study, const struct pooling_input *inputs,
+                         size_t n)
+{
+    double mass = 0.0, sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluation_figures *f = everybody(&inputs[i]);
+        if (f->status != EVALUATION_OK || !isfinite(f->accuracy))
+            continue;
+        mass += rows_of(study, &inputs[i]);
+        sum += rows_of(study, &inputs[i]) * f->accuracy;
+    }
+    put(o, "accuracy", mass > 0.0 ? sum / mass : (double)NAN);
+}
+
+struct share {
+    double rows, right;
+};
+
+/* Rows and right answers of one group over all sites that tell both. */
+static struct share group_share(const struct pooling_input *inputs, size_t n, const char *key)
+{
+    struct share share = {0};
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluation_model *m = &inputs[i].evaluation.models[0];
+        for (uint32_t g = 1; g < m->groups_count; g++) {
+            const struct evaluation_figures *f = &m->groups[g];
+            double rows = (double)f->positives + (double)f->negatives;
+            if (strcmp(f->group, key) != 0 || f->status != EVALUATION_OK ||
+                !isfinite(f->accuracy) || !(rows > 0.0))
+                continue;
+            share.rows += rows;
+            share.right += rows * f->accuracy;
+        }
+    }
+    return share;
+}
+
+static double share_variance(const struct share *share)
+{
+    double p = share->right / share->rows;
+    return p * (1.0 - p) / share->rows;
+}
+
+static void put_gap(json_t *o, const struct plan *plan, const struct pooling_input *inputs,
+                    size_t n)
+{
+    double gap = (double)NAN, se = (double)NAN;
+    char key[2 * PLAN_NAME_BYTES], worst[2 * PLAN_NAME_BYTES] = "";
+    for (unsigned s = 0; s < plan->subgroups_count; s++) {
+        const struct plan_subgroup *group = &plan->subgroups[s];
+        snprintf(key, sizeof key, "%s=%s", group->column, group->levels[0].name);
+        struct share reference = group_share(inputs, n, key);
+        for (unsigned l = 1; l < group->levels_count && reference.rows > 0.0; l++) {
+            snprintf(key, sizeof key, "%s=%s", group->column, group->levels[l].name);
+            struct share share = group_share(inputs, n, key);
+            double d = fabs(reference.right / reference.rows - share.right / share.rows);
+            if (!(share.rows > 0.0) || d <= gap)
+                continue;
+            gap = d;
+            se = sqrt(share_variance(&reference) + share_variance(&share));
+            memcpy(worst, key, sizeof worst);
+        }
+    }
+    put(o, "gap", gap);
+    put(o, "gap_se", se);
+    json_object_set_new(o, "gap_group", json_string_nocheck(worst));
+}
+
+json_t *validation_summary(const struct plan *plan, const struct study *study,
+                           const struct pooling_input *inputs, size_t n)
+{
+    struct pot *pot = malloc(sizeof *pot);
+    json_t *o = json_object(), *sites = json_array();
+    if (!pot || !o || !sites) {
+        free(pot);
+        json_decref(o);
+        json_decref(sites);
+        return NULL;
+    }
+    fill_pot(study, inputs, n, pot);
+    put_pooled(o, pot);
+    free(pot);
+    put_accuracy(o, study, inputs, n);
+    put_gap(o, plan, inputs, n);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(sites, site_json(study, &inputs[i]));
+    json_object_set_new(o, "sites", sites);
+    return o;
+}
+
+/* Random effects on the logit, back on the AUROC's own scale. */
+static json_t *new_hospital(const struct validation_case *in)
+{
+    struct pot *pot = malloc(sizeof *pot);
+    struct pool pool;
+    if (!pot)
+        return NULL;
+    fill_pot(in->study, in->inputs, in->n, pot);
+    size_t k = 0;
+    for (size_t i = 0; i < pot->k; i++) {
+        double a = pot->auroc[i];
+        if (!(a > 0.0 && a < 1.0))
+            continue;
+        pot->variance[k] = pot->variance[i] / (a * (1.0 - a) * a * (1.0 - a));
+        pot->auroc[k++] = log(a / (1.0 - a));
+    }
+    enum stat_status status =
+        k > 1 ? pool_random(k, pot->auroc, pot->variance, POOL_REML, LEVEL, &pool) : STAT_EMPTY;
+    free(pot);
+    if (status != STAT_OK)
+        return json_null();
+    const double logits[] = {pool.mu, pool.ci_mhksj[0], pool.ci_mhksj[1], pool.pi_mhksj[0],
+                             pool.pi_mhksj[1]};
+    static const char *const KEYS[] = {"auroc", "low", "high", "prediction_low", "prediction_high"};
+    json_t *o = json_object();
+    for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++)
+        put(o, KEYS[i], 1.0 / (1.0 + exp(-logits[i])));
+    put(o, "tau2", pool.tau2);
+    put(o, "i2_percent", pool.i2_percent);
+    return o;
+}
+
+static const char *absence(const struct study *study, uint32_t site)
+{
+    const struct round_site *part = &study->task.sites[site];
+    switch (part->standing) {
+    case STANDING_DECLINED:
+        return message_decline_name(part->decline);
+    case STANDING_REFUSED:
+        return "report_refused";
+    case STANDING_EXPECTED:
+    case STANDING_MISSED:
+    case STANDING_AWAY:
+        return "timeout";
+    case STANDING_OUT:
+    case STANDING_COUNTED:
+        break;
+    }
+    switch (study->members[site].verdict) {
+    case MEMBER_REVOKED:
+        return "revoked";
+    case MEMBER_ALLOWED:
+        return "not_asked";
+    case MEMBER_INVITED:
+    case MEMBER_ASKING:
+    case MEMBER_REFUSED:
+        break;
+    }
+    return "not_in_study";
+}
+
+static const struct pooling_input *report_of(const struct validation_case *in, uint32_t site)
+{
+    for (size_t i = 0; i < in->n; i++)
+        if (in->inputs[i].site == site)
+            return &in->inputs[i];
+    return NULL;
+}
+
+static void add_non_result(json_t *list, const struct study *study, uint32_t site,
+                           const char *status)
+{
+    const struct round_site *part = &study->task.sites[site];
+    bool said = part->standing == STANDING_DECLINED || part->standing == STANDING_REFUSED;
+    json_t *o = json_object();
+    json_object_set_new(o, "name", json_string_nocheck(study->members[site].name));
+    json_object_set_new(o, "status", json_string(status));
+    if (said && part->reason[0]) {
+        json_t *reason = json_string(part->reason);
+        json_object_set_new(o, "reason", reason ? reason : json_string("(no UTF-8 text)"));
+    }
+    json_array_append_new(list, o);
+}
+
+static json_t *non_results(const struct validation_case *in)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < in->study->members_count; i++) {
+        const struct pooling_input *report = report_of(in, i);
+        if (!report)
+            add_non_result(list, in->study, i, absence(in->study, i));
+        else if (!used(everybody(report)))
+            add_non_result(list, in->study, i, site_status(everybody(report)));
+    }
+    return list;
+}
+
+static struct result dump(json_t *o, char **ret_text, struct why *why)
+{
+    *ret_text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(o);
+    return *ret_text ? DONE : failed(why, RESULT_SYSTEM, "out of memory for a validation's record");
+}
+
+struct result validation_text(const struct validation_case *in, char **ret_text, struct why *why)
+{
+    char hash[HEX_HASH_BYTES];
+    hex_hash(hash, in->model);
+    json_t *o = json_object();
+    json_object_set_new(o, "model", json_string(hash));
+    json_object_set_new(o, "task", json_integer(in->study->task.task));
+    json_object_set_new(o, "round", json_integer(in->study->round));
+    json_object_set_new(o, "summary", validation_summary(in->plan, in->study, in->inputs, in->n));
+    json_object_set_new(o, "new_hospital", new_hospital(in));
+    json_object_set_new(o, "non_results", non_results(in));
+    return dump(o, ret_text, why);
+}
+
+struct result validation_full(const struct validation_case *in, const char *text, char **ret_text,
+                              struct why *why)
+{
+    struct pooling pooling;
+    char *record = NULL, *detail = NULL;
+    json_t *o = json_loads(text, 0, NULL);
+    pooling_compute(in->study, in->inputs, in->n, &pooling);
+    struct result r = pooling_record(in->study, in->inputs, in->n, &pooling, &record, &detail, why);
+    if (ok(r)) {
+        json_t *figures = json_loads(record, 0, NULL);
+        json_object_update_missing(o, figures);
+        json_decref(figures);
+    }
+    free(record);
+    free(detail);
+    if (ok(r))
+        return dump(o, ret_text, why);
+    json_decref(o);
+    return r;
+}
