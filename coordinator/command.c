@@ -260,6 +260,10 @@ static const struct verb {
     {"models", verb_models},
     {"stage", verb_stage},
     {"passport", verb_passport},
+    {"validate", verb_validate, .changes = true},
+    {"validations", verb_validations},
+    {"monitor", verb_monitor, .changes = true},
+    {"monitors", verb_monitors},
 };
 
 static struct result read_arguments(struct user_command *c, const struct verb *verb,

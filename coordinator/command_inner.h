@@ -48,6 +48,15 @@ struct result verb_papers(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_incidents(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_incident(struct user_command *c, struct why *why) MUST_CHECK;
 
+/* command_validate.c; look: a monitor judges the run. */
+struct result verb_validate(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_validations(struct user_command *c, struct why *why) MUST_CHECK;
+struct result command_run(struct user_command *c, bool look, struct why *why) MUST_CHECK;
+
+/* command_monitor.c */
+struct result verb_monitor(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_monitors(struct user_command *c, struct why *why) MUST_CHECK;
+
 /* command_passport.c */
 struct result verb_passport(struct user_command *c, struct why *why) MUST_CHECK;
 

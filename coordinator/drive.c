@@ -4,6 +4,7 @@
 #include "coordinator/drive_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/work_monitor.h"
 #include "proto/base/log.h"
 #include "proto/compress/codec.h"
 #include "proto/plan_model.h"
@@ -366,6 +367,7 @@ struct result drive_open(const struct drive_options *options, uint64_t now_ms,
         return r;
     }
     drive_roster_changed(drive, now_ms);
+    monitor_schedule(drive);
     *ret_drive = drive;
     return DONE;
 }
@@ -397,6 +399,7 @@ void drive_timer(struct drive *drive, uint64_t now_ms)
             step_and_log(drive, running,
                          &(struct study_event){.kind = STUDY_EVENT_TIMER, .now_ms = now_ms});
     }
+    monitor_tick(drive, now_ms);
     if (exchange_wake(&drive->exchange) <= now_ms)
         exchange_tick(&drive->exchange, now_ms);
 }
@@ -404,6 +407,7 @@ void drive_timer(struct drive *drive, uint64_t now_ms)
 uint64_t drive_wake(const struct drive *drive)
 {
     uint64_t wake = exchange_wake(&drive->exchange);
+    wake = drive->monitors_due_ms < wake ? drive->monitors_due_ms : wake;
     for (size_t i = 0; i < drive->studies_count; i++) {
         uint64_t due = study_wake(&drive->studies[i]->study);
         if (drive->studies[i]->work != WORK_NONE)

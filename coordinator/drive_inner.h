@@ -44,6 +44,7 @@ struct drive {
     unsigned char session[SESSION_ID_BYTES];
     uint64_t sequence;
     uint64_t backoff_until_ms;
+    uint64_t monitors_due_ms; /* the next scheduled look; UINT64_MAX = none */
     bool connected;
     struct peer *peers[DRIVE_PEERS_MAX];
     size_t peers_count;

@@ -15,9 +15,12 @@ static const double DAYS_MAX = 3650.0;
 
 struct gate_rules gate_rules_default(void)
 {
-    struct gate_rules rules = {.gate = gate_policy_default(),
-                               .stages = stage_policy_default(),
-                               .ledger = ledger_policy_default(ALPHA_FIXED)};
+    struct gate_rules rules = {
+        .gate = gate_policy_default(),
+        .stages = stage_policy_default(),
+        .ledger = ledger_policy_default(ALPHA_FIXED),
+        .monitor = monitor_policy_default(),
+    };
     rules.gate.calibration_used = true;
     rules.gate.fairness_used = true;
     rules.gate.signatures_needed = rules.stages.signatures_needed;
@@ -65,6 +68,42 @@ static struct result read_stages(const json_t *stages, struct stage_policy *out,
     return DONE;
 }
 
+static struct result read_monitor(const json_t *monitor, struct monitor_policy *out,
+                                  struct why *why)
+{
+    const struct {
+        const char *key;
+        double *value;
+    } numbers[] = {
+        {"auroc_drop_investigate", &out->auroc_drop_investigate},
+        {"auroc_drop_suspend", &out->auroc_drop_suspend},
+        {"ece_max", &out->ece_max},
+        {"accuracy_gap_max", &out->accuracy_gap_max},
+        {"kl_max", &out->kl_max},
+        {"accuracy_margin", &out->accuracy_margin},
+        {"alpha", &out->alpha},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const json_t *value = json_object_get(monitor, numbers[i].key);
+        if (value && !json_is_number(value))
+            return failed(why, RESULT_INPUT, "'%s' is a number", numbers[i].key);
+        if (value)
+            *numbers[i].value = json_number_value(value);
+    }
+    const json_t *looks = json_object_get(monitor, "looks");
+    const json_t *site = json_object_get(monitor, "site_suspends");
+    if (looks && (!json_is_integer(looks) || json_integer_value(looks) < 1 ||
+                  json_integer_value(looks) > MONITOR_LOOKS_MAX))
+        return failed(why, RESULT_INPUT, "'looks' is from 1 to %d", MONITOR_LOOKS_MAX);
+    if (looks)
+        out->looks = (unsigned)json_integer_value(looks);
+    if (site)
+        out->site_suspends = json_is_true(site);
+    TRY(read_days(monitor, "investigate_days", &out->investigate_ms, why));
+    TRY(read_days(monitor, "suspend_days", &out->suspend_ms, why));
+    return monitor_policy_check(out, why);
+}
+
 /* A misspelt section must not be taken for the default. */
 static struct result check_sections(const json_t *root, struct why *why)
 {
@@ -72,12 +111,15 @@ static struct result check_sections(const json_t *root, struct why *why)
     json_t *value, *all = (json_t *)(uintptr_t)root;
     if (!json_is_object(root))
         return failed(why, RESULT_INPUT,
-                      "no JSON object with \"policy\", \"stages\" and \"ledger\"");
+                      "no JSON object with \"policy\", \"stages\", \"ledger\" and \"monitor\"");
     json_object_foreach(all, key, value)
     {
-        if (strcmp(key, "policy") != 0 && strcmp(key, "stages") != 0 && strcmp(key, "ledger") != 0)
-            return failed(why, RESULT_INPUT,
-                          "there is no section '%.40s': \"policy\", \"stages\", \"ledger\"", key);
+        if (strcmp(key, "policy") != 0 && strcmp(key, "stages") != 0 &&
+            strcmp(key, "ledger") != 0 && strcmp(key, "monitor") != 0)
+            return failed(
+                why, RESULT_INPUT,
+                "there is no section '%.40s': \"policy\", \"stages\", \"ledger\", \"monitor\"",
+                key);
         if (!json_is_object(value))
             return failed(why, RESULT_INPUT, "'%.40s' is no JSON object", key);
     }
@@ -101,6 +143,8 @@ struct result gate_rules_parse(const char *text, size_t n, struct gate_rules *ru
         r = read_stages(json_object_get(root, "stages"), &rules->stages, why);
     if (ok(r) && ledger)
         r = ledger_policy_parse(ledger, &rules->ledger, why);
+    if (ok(r))
+        r = read_monitor(json_object_get(root, "monitor"), &rules->monitor, why);
     if (ok(r))
         rules->gate.signatures_needed = rules->stages.signatures_needed;
     json_decref(root);

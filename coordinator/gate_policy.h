@@ -5,6 +5,7 @@
 
 #include "coordinator/validate/family_ledger.h"
 #include "coordinator/validate/gate.h"
+#include "coordinator/validate/monitor.h"
 #include "coordinator/validate/stage.h"
 
 enum { GATE_POLICY_BYTES_MAX = 64 * 1024 };
@@ -13,6 +14,7 @@ struct gate_rules {
     struct gate_policy gate;
     struct stage_policy stages;
     struct ledger_policy ledger;
+    struct monitor_policy monitor;
 };
 
 /* The defaults of gate.h, stage.h and family_ledger.h, with calibration, fairness and two

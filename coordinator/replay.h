@@ -21,7 +21,8 @@ struct replay_outcome {
     struct chain_head head;
     unsigned char public_key[CHAIN_PUBLIC_BYTES]; /* that signed it */
     uint64_t studies, rounds, evaluations, objects, gates;
-    uint64_t tree_heads; /* checked: the folder's own, and the one kept */
+    uint64_t validations, looks; /* of finished models; of watched ones */
+    uint64_t tree_heads;         /* checked: the folder's own, and the one kept */
 };
 
 /* Verifies the folder. key is the coordinator's public key as the auditor knows it; NULL takes the

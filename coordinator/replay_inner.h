@@ -61,6 +61,9 @@ struct replay_study {
     size_t updates_count, evaluations_count;
     struct combine_update updates[PLAN_SITES_MAX];
     struct pooling_input evaluations[PLAN_SITES_MAX];
+    bool validating;   /* members.task is a validation's */
+    json_t *summaries; /* by task: validation_summary; owned */
+    json_t *monitors;  /* by model: terms, progress and severity of the last look; owned */
 };
 
 /* Takes a "launched" entry: plan, launch and first model. */
@@ -72,6 +75,14 @@ void replay_study_free(struct replay_study *study);
  * control plan and the alpha ledger of the moment, and give its record again, byte for byte. */
 struct result replay_gate(struct replay_study *study, const json_t *entry,
                           struct replay_outcome *outcome, struct why *why) MUST_CHECK;
+
+/* Looks at every entry: validations, monitoring, and what follows from a look. */
+struct result replay_validation(struct replay_study *study, const json_t *entry,
+                                struct replay_outcome *outcome, struct why *why) MUST_CHECK;
+
+/* Keeps the summary of the evaluations at hand, of the entry's task: a monitor may start from it.
+ */
+void replay_summary(struct replay_study *study, const json_t *entry);
 
 /* Any later entry of the study. */
 struct result replay_entry(struct replay_study *study, const json_t *entry,

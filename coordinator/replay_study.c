@@ -55,6 +55,8 @@ void replay_study_free(struct replay_study *study)
         return;
     forget_updates(study);
     forget_evaluations(study);
+    json_decref(study->summaries);
+    json_decref(study->monitors);
     server_free(&study->server);
     plan_free(&study->plan);
     free(study);
@@ -310,6 +312,7 @@ static struct result pooled(struct replay_study *study, const json_t *entry,
     pooling_compute(&study->members, study->evaluations, study->evaluations_count, &pooling);
     struct result r = pooling_record(&study->members, study->evaluations, study->evaluations_count,
                                      &pooling, &record, &detail, why);
+    replay_summary(study, entry);
     forget_evaluations(study);
     json_t *again = ok(r) ? json_loads(detail, 0, NULL) : NULL;
     if (ok(r) && !json_equal(json_object_get(again, "pooled"), json_object_get(entry, "pooled")))
@@ -328,6 +331,7 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
                            struct replay_outcome *outcome, struct why *why)
 {
     const char *kind = text_of(entry, "kind");
+    TRY(replay_validation(study, entry, outcome, why));
     uint32_t site = study_find(&study->members, text_of(entry, "site"));
     bool of_site = site < study->members.members_count;
     if (strcmp(kind, "allowed") == 0 && of_site) {
@@ -348,7 +352,8 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         replay_stage(study->world, entry, study);
     if (strcmp(kind, "pooled") == 0)
         return pooled(study, entry, outcome, why);
-    if (strcmp(kind, "task-aborted") == 0 || strcmp(kind, "task-opened") == 0) {
+    if (strcmp(kind, "task-opened") == 0 || strcmp(kind, "validated") == 0 ||
+        (strcmp(kind, "task-aborted") == 0 && !study->validating)) {
         forget_updates(study);
         forget_evaluations(study);
     }

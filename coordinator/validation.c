@@ -38,6 +38,10 @@ const char *validation_status(enum evaluation_status status)
         return "refused_by_policy";
     case EVALUATION_BUDGET_EXHAUSTED:
         return "budget_exhausted";
+    case EVALUATION_SCHEMA_MISMATCH:
+        return "schema_mismatch";
+    case EVALUATION_TOO_CLOSE:
+        return "too_close_to_earlier";
     }
     return "unknown";
 }
@@ -87,6 +91,26 @@ static bool used(const struct evaluation_figures *f)
            isfinite(f->auroc_variance) && plausible(f);
 }
 
+/* The largest divergence of score and columns; its p counts all of them (Bonferroni). */
+static void put_drift(json_t *o, const struct evaluation_drift *drift)
+{
+    const struct evaluation_drift_column *worst = &drift->score;
+    bool told = drift->status == EVALUATION_DRIFT_OK;
+    for (uint32_t i = 0; told && i < drift->columns_count; i++)
+        if (drift->columns[i].status == EVALUATION_DRIFT_OK && !(drift->columns[i].kl <= worst->kl))
+            worst = &drift->columns[i];
+    double p = worst->kl_p * ((double)drift->columns_count + 1.0);
+    json_object_set_new(o, "drift", json_string(evaluation_drift_status_name(drift->status)));
+    put(o, "kl", told ? worst->kl : (double)NAN);
+    put(o, "kl_p", told ? fmin(p, 1.0) : (double)NAN);
+    json_object_set_new(o, "kl_of", json_string_nocheck(told ? worst->name : ""));
+    put(o, "score_kl", told ? drift->score.kl : (double)NAN);
+    put(o, "score_psi", told ? drift->score.psi : (double)NAN);
+    put(o, "score_ks_p", told ? drift->score.ks_p : (double)NAN);
+    put(o, "mmd_p", told ? drift->mmd_p : (double)NAN);
+    put(o, "expected_auroc", told ? drift->expected_auroc : (double)NAN);
+}
+
 static json_t *site_json(const struct study *study, const struct pooling_input *input)
 {
     const struct evaluation_figures *f = everybody(input);
@@ -103,6 +127,9 @@ static json_t *site_json(const struct study *study, const struct pooling_input *
     put(o, "ece", f->ece);
     put(o, "ece_null", f->ece_null);
     put(o, "spiegelhalter_z", f->spiegelhalter_z);
+    json_object_set_new(o, "epoch", json_integer(input->evaluation.epoch.number));
+    json_object_set_new(o, "reused", json_boolean(input->evaluation.epoch.reused));
+    put_drift(o, &input->evaluation.drift);
     return o;
 }
 

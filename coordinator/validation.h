@@ -9,9 +9,6 @@
 
 #include <jansson.h>
 
-/* Kind of the store record that holds a validation's result for people. */
-#define VALIDATION_RECORD "validation"
-
 /* Share that one site has at most in the pooled AUROC, and how far a claimed variance may lie from
  * Newcombe's (validation.md B3). */
 #define VALIDATION_SHARE_MAX 0.4

@@ -6,6 +6,7 @@
 #include "coordinator/combine.h"
 #include "coordinator/pooling.h"
 #include "coordinator/work_gate.h"
+#include "coordinator/work_validate.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -294,7 +295,9 @@ void drive_work(struct drive *drive, struct running *running, uint64_t now_ms)
     enum work work = running->work;
     running->work = WORK_NONE;
     struct result r = work == WORK_AGGREGATE ? aggregate(drive, running, now_ms, &why)
-                                             : pool(drive, running, now_ms, &why);
+                      : running->study.phase == STUDY_CONFIRMING
+                          ? validate_pool(drive, running, now_ms, &why)
+                          : pool(drive, running, now_ms, &why);
     if (ok(r))
         return;
     log_error("study %s: %s", running->study.name, why.text);

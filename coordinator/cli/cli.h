@@ -21,6 +21,8 @@ cli_command cmd_audit;
 cli_command cmd_model;
 cli_command cmd_gate;
 cli_command cmd_incident;
+cli_command cmd_validate;
+cli_command cmd_monitor;
 cli_command cmd_stop;
 cli_command cmd_resume;
 cli_command cmd_version;

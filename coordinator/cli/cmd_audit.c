@@ -217,11 +217,12 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     if (json) {
         printf("{\"verified\":true,\"key_known\":%s,\"entries\":%llu,\"head\":\"%s\","
                "\"studies\":%llu,\"objects\":%llu,\"rounds\":%llu,\"evaluations\":%llu,"
-               "\"gates\":%llu,\"tree_heads\":%llu}\n",
+               "\"gates\":%llu,\"validations\":%llu,\"looks\":%llu,\"tree_heads\":%llu}\n",
                pinned ? "true" : "false", (unsigned long long)o->head.count, hash,
                (unsigned long long)o->studies, (unsigned long long)o->objects,
                (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
-               (unsigned long long)o->gates, (unsigned long long)o->tree_heads);
+               (unsigned long long)o->gates, (unsigned long long)o->validations,
+               (unsigned long long)o->looks, (unsigned long long)o->tree_heads);
         return;
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
@@ -232,6 +233,8 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
         (unsigned long long)o->studies, (unsigned long long)o->objects,
         (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
         (unsigned long long)o->gates);
+    printf("%llu validations of finished models and %llu looks of monitoring computed again\n",
+           (unsigned long long)o->validations, (unsigned long long)o->looks);
     printf("%llu signed tree heads hold\n", (unsigned long long)o->tree_heads);
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");

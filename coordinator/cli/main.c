@@ -26,6 +26,8 @@ static const struct cli_entry COMMANDS[] = {
     {"status", cmd_status, "where studies and sites stand"},
     {"report", cmd_report, "the study's report: figures, sites, budgets, audit"},
     {"gate", cmd_gate, "how the gate judged a study's model, rule by rule"},
+    {"validate", cmd_validate, "a finished model at all its sites again, without training"},
+    {"monitor", cmd_monitor, "watch models in use: looks, findings, suspension"},
     {"incident", cmd_incident, "incidents about models, and their deadlines"},
     {"model", cmd_model, "models: export, registry, promotion, rollback, passport"},
     {"audit", cmd_audit, "take the signed log home; verify it offline, round by round"},

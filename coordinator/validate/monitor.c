@@ -27,11 +27,41 @@ struct monitor_policy monitor_policy_default(void)
         .ece_max = 0.15,
         .accuracy_gap_max = 0.15,
         .kl_max = 0.3,
+        .accuracy_margin = 0.05,
+        .site_suspends = true,
         .alpha = 0.025,
         .looks = 12,
         .investigate_ms = 14 * DAY_MS,
         .suspend_ms = 2 * DAY_MS,
     };
+}
+
+struct result monitor_policy_check(const struct monitor_policy *p, struct why *why)
+{
+    const struct {
+        const char *name;
+        double value, high;
+    } shares[] = {
+        {"auroc_drop_investigate", p->auroc_drop_investigate, 1.0},
+        {"auroc_drop_suspend", p->auroc_drop_suspend, 1.0},
+        {"ece_max", p->ece_max, 1.0},
+        {"accuracy_gap_max", p->accuracy_gap_max, 1.0},
+        {"kl_max", p->kl_max, 100.0},
+        {"accuracy_margin", p->accuracy_margin, 0.5},
+        {"alpha", p->alpha, 0.5},
+    };
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
+        if (!(shares[i].value > 0.0 && shares[i].value <= shares[i].high))
+            return failed(why, RESULT_INPUT, "monitoring: '%s' lies above 0 and up to %g",
+                          shares[i].name, shares[i].high);
+    if (p->auroc_drop_suspend < p->auroc_drop_investigate)
+        return failed(why, RESULT_INPUT,
+                      "monitoring: a drop that suspends is no smaller than one to investigate");
+    if (p->looks == 0 || p->looks > MONITOR_LOOKS_MAX)
+        return failed(why, RESULT_INPUT, "monitoring plans 1 to %d looks", MONITOR_LOOKS_MAX);
+    if (p->investigate_ms <= 0 || p->suspend_ms <= 0)
+        return failed(why, RESULT_INPUT, "monitoring: deadlines lie in the future");
+    return DONE;
 }
 
 struct result monitor_bounds(const struct monitor_policy *policy, double *bounds, struct why *why)

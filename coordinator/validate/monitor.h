@@ -23,13 +23,18 @@ struct monitor_policy {
     double ece_max;                /* .15 */
     double accuracy_gap_max;       /* largest gap between subgroups: .15 */
     double kl_max;                 /* nats: .3 */
+    double accuracy_margin;        /* the e-process holds accuracy to the baseline less this: .05 */
     double alpha;                  /* one-sided, over all looks: .025 */
     unsigned looks;                /* planned in the period: 12 */
+    bool site_suspends;            /* one site's collapse is enough to suspend: true */
     int64_t investigate_ms;        /* deadline to look into it: 14 days */
     int64_t suspend_ms;            /* deadline to answer a suspension: 2 days */
 };
 
 struct monitor_policy monitor_policy_default(void);
+
+/* RESULT_INPUT with the reason when a threshold, alpha or the number of looks is out of bounds. */
+struct result monitor_policy_check(const struct monitor_policy *policy, struct why *why) MUST_CHECK;
 
 /* Bounds on z at each planned look (O'Brien-Fleming type spending): bounds[policy->looks]. Compute
  * once per period. */

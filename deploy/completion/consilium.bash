@@ -33,6 +33,10 @@ _consilium_options() {
     'model promote' | 'model suspend' | 'model resume' | 'model retire' | 'model rollback')
         echo "--reason --as --json" ;;
     'model passport') echo "--out --verify --audit --as --json" ;;
+    validate) echo "--model --study --sites --wait --task --list --as --json" ;;
+    'monitor start') echo "--looks --interval --owner --as --json" ;;
+    'monitor look') echo "--wait --as --json" ;;
+    monitor*) echo "--as --json" ;;
     'incident open') echo "--severity --text --as --json" ;;
     incident*) echo "--as --json" ;;
     'audit verify') echo "--as --since --head --log-only --json" ;;
@@ -47,6 +51,7 @@ _consilium_below() {
     codec) echo "encode decode stats" ;;
     model) echo "export list show promote suspend resume retire rollback passport" ;;
     gate) echo "explain policy pccp ledger" ;;
+    monitor) echo "start stop list show look" ;;
     incident) echo "open list acknowledge contain report close" ;;
     audit) echo "export verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool
@@ -61,7 +66,7 @@ _consilium() {
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         COMPREPLY=($(compgen -W "init site privacy plan stats aggregate codec simulate launch watch
-            status report gate incident model audit stop resume version --help" -- "$word"))
+            status report gate validate monitor incident model audit stop resume version --help" -- "$word"))
         return
     fi
     case $before in
