@@ -112,6 +112,35 @@ static void stubborn_wait(struct study *study, struct study_event *event)
                 study->task.sites[i].standing = STANDING_EXPECTED;
 }
 
+static void validation_is_a_round(const struct study *before, struct study *study,
+                                  const struct study_event *event, struct effects *effects)
+{
+    (void)effects;
+    if (event->kind == STUDY_EVENT_POOLED && before->phase == STUDY_CONFIRMING)
+        study->best_score = event->score;
+}
+
+static void validation_asks_everybody(struct study *study, struct study_event *event)
+{
+    (void)study;
+    event->asked = NULL;
+}
+
+static void validation_lets_anybody_in(struct study *study, struct study_event *event)
+{
+    if (event->kind == STUDY_EVENT_HELLO && study->phase == STUDY_VALIDATING &&
+        study->task.sites[event->site].standing == STANDING_OUT)
+        study->task.sites[event->site].standing = STANDING_AWAY;
+}
+
+static void validation_is_forgotten(const struct study *before, struct study *study,
+                                    const struct study_event *event, struct effects *effects)
+{
+    (void)effects;
+    if (event->kind == STUDY_EVENT_RESTART && before->phase == STUDY_VALIDATING)
+        study->phase = STUDY_FINISHED;
+}
+
 const struct sim_bug SIM_BUGS[] = {
     {.name = "effects are sent before they are stored", .send_first = true},
     {.name = "the object is stored apart from the step", .object_apart = true},
@@ -130,5 +159,9 @@ const struct sim_bug SIM_BUGS[] = {
     {.name = "a refusal has no reason", .after = silent_refusal},
     {.name = "a lost offer is never repeated", .after = never_nudge},
     {.name = "sites that declined are waited for", .before = stubborn_wait},
+    {.name = "a validation's score counts as a round's", .after = validation_is_a_round},
+    {.name = "a validation asks everybody", .before = validation_asks_everybody},
+    {.name = "a validation lets anybody in", .before = validation_lets_anybody_in},
+    {.name = "a restart forgets a validation", .after = validation_is_forgotten},
 };
 const size_t SIM_BUGS_COUNT = sizeof SIM_BUGS / sizeof SIM_BUGS[0];

@@ -36,15 +36,16 @@ static int run_seeds(uint64_t first, uint64_t seeds, const struct sim_bug *bug, 
         sum.aborted += report.aborted;
         sum.missed += report.missed;
         finished += report.finished;
+        sum.validated += report.validated;
         if (report.violation[0] && ++bad <= 10)
             printf("seed %llu: %s\n", (unsigned long long)seed, report.violation);
     }
     printf("%llu seeds: %llu steps, %llu crashes, %llu refusals, %llu aborted tasks, %llu missed "
-           "deadlines; %llu studies finished, the others could not\n",
+           "deadlines; %llu studies finished, the others could not; %llu validations after them\n",
            (unsigned long long)seeds, (unsigned long long)sum.steps,
            (unsigned long long)sum.crashes, (unsigned long long)sum.refused,
            (unsigned long long)sum.aborted, (unsigned long long)sum.missed,
-           (unsigned long long)finished);
+           (unsigned long long)finished, (unsigned long long)sum.validated);
     return bad > 0;
 }
 

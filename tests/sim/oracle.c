@@ -88,6 +88,35 @@ static void check_aggregated(struct shell *shell, const struct study_event *even
     (void)event;
 }
 
+/* A validation leaves what was learnt as it was; each that is opened is pooled once. */
+static void check_validation(struct shell *shell, const struct study_event *event)
+{
+    struct oracle *oracle = &shell->oracle;
+    const struct study *disk = shell->disk, *was = &oracle->finished;
+    uint32_t opened = disk->tasks - was->tasks;
+    if (was->phase != STUDY_FINISHED) {
+        if (disk->phase == STUDY_FINISHED)
+            study_copy(&oracle->finished, disk);
+        return;
+    }
+    if (event->kind == STUDY_EVENT_POOLED)
+        oracle->pooled++;
+    oracle->opened = opened;
+    if (opened != oracle->pooled + (study_active(disk) ? 1u : 0u))
+        violated(shell, "%u validations were opened, %u pooled, the study is %s", opened,
+                 oracle->pooled, study_phase_name(disk->phase));
+    if (disk->round != was->round || disk->best_round != was->best_round ||
+        disk->best_score != was->best_score || disk->ended_ms != was->ended_ms ||
+        memcmp(disk->model, was->model, PLAN_HASH_BYTES) != 0 ||
+        memcmp(disk->best, was->best, PLAN_HASH_BYTES) != 0)
+        violated(shell, "a validation changed what the study had learnt");
+    for (uint32_t i = 0; disk->task.phase == ROUND_OPEN && i < shell->world.sites; i++)
+        if (!shell->world.asked[i] && disk->task.sites[i].standing != STANDING_OUT)
+            violated(shell, "validation %u concerns site %u, which is not asked", disk->task.task,
+                     i);
+    shell->report->validated = oracle->pooled;
+}
+
 static void check_reasons(struct shell *shell)
 {
     const struct round *task = &shell->disk->task;
@@ -130,7 +159,8 @@ void oracle_commit(struct shell *shell, const struct study_event *event)
     check_objects(shell);
     check_aggregated(shell, event);
     check_reasons(shell);
-    if (event->kind == STUDY_EVENT_POOLED) {
+    check_validation(shell, event);
+    if (event->kind == STUDY_EVENT_POOLED && shell->before->phase == STUDY_POOLING) {
         if (event->score > oracle->best)
             oracle->best = event->score;
         if (disk->best_score != oracle->best)
@@ -170,7 +200,8 @@ void oracle_effects(struct shell *shell, const struct study_event *event)
         if (effect->kind == EFFECT_NOTE && effect->note == NOTE_MISSED)
             oracle->silent[effect->site] = true;
         if (effect->kind == EFFECT_TASK) {
-            if (opens && oracle->silent[effect->site])
+            /* After the study nobody knows who is alive: everybody asked is waited for. */
+            if (opens && oracle->silent[effect->site] && shell->live->phase != STUDY_VALIDATING)
                 violated(shell,
                          "task %u waits for site %u, which missed a deadline and said "
                          "nothing since",
@@ -203,8 +234,7 @@ void oracle_restart(struct shell *shell)
 
 void oracle_tick(struct shell *shell)
 {
-    if (shell->up && shell->disk->task.phase == ROUND_OPEN &&
-        (shell->disk->phase == STUDY_TRAINING || shell->disk->phase == STUDY_EVALUATING) &&
+    if (shell->up && shell->disk->task.phase == ROUND_OPEN && study_task_open(shell->disk) &&
         shell->world.now_ms > shell->oracle.bound_ms)
         violated(shell, "task %u is open beyond every deadline", shell->disk->task.task);
 }
@@ -213,8 +243,10 @@ void oracle_end(struct shell *shell)
 {
     const struct study *disk = shell->disk;
     uint32_t able = 0;
-    shell->report->finished = disk->phase == STUDY_FINISHED;
-    if (disk->phase == STUDY_FINISHED) {
+    shell->report->finished = study_over(disk);
+    if (study_over(disk)) {
+        if (shell->oracle.pooled < shell->oracle.opened)
+            violated(shell, "a validation came to no end");
         if (disk->round != shell->world.rounds)
             violated(shell, "the study finished after %u of %u rounds", disk->round,
                      shell->world.rounds);

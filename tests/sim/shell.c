@@ -104,7 +104,7 @@ static void send_effect(struct shell *shell, const struct effect *effect,
         item.message = SIM_CLOSED;
         item.task = closed->task;
         item.counted = closed->sites[effect->site].standing == STANDING_COUNTED;
-        item.finished = shell->live->phase == STUDY_FINISHED || shell->live->phase == STUDY_STOPPED;
+        item.finished = study_over(shell->live);
         break;
     case EFFECT_AGGREGATE:
     case EFFECT_POOL:
@@ -234,7 +234,7 @@ static void finish_work(struct shell *shell, const struct agenda_item *item)
     struct study_event event = {.task = item->task};
     if (item->life != shell->life)
         return;
-    if (shell->live->phase == STUDY_POOLING) {
+    if (shell->live->phase == STUDY_POOLING || shell->live->phase == STUDY_CONFIRMING) {
         event.kind = STUDY_EVENT_POOLED;
         event.score = rng_uniform(&shell->world.rng);
         step(shell, event);
@@ -296,6 +296,30 @@ static void plan_timers(struct shell *shell)
                    (struct agenda_item){.kind = AGENDA_TIMER});
 }
 
+/* Asks until the store has it; whether it has is known from the number of tasks. */
+static void validate(struct shell *shell)
+{
+    static const unsigned char model[PLAN_HASH_BYTES] = {0x77};
+    struct world *world = &shell->world;
+    shell->validate_planned = false;
+    if (shell->up && shell->live->phase == STUDY_FINISHED)
+        step(shell, (struct study_event){.kind = STUDY_EVENT_VALIDATE,
+                                         .evaluation = model,
+                                         .asked = world->asked});
+}
+
+/* Once the study is over, and after each validation, the next one is asked for. */
+static void plan_validation(struct shell *shell)
+{
+    struct world *world = &shell->world;
+    if (shell->validate_planned || shell->disk->phase != STUDY_FINISHED ||
+        shell->oracle.opened >= world->validations)
+        return;
+    shell->validate_planned = true;
+    world_plan(world, world_between(world, 1, world->allowance_ms),
+               (struct agenda_item){.kind = AGENDA_VALIDATE});
+}
+
 static void take_item(struct shell *shell, const struct agenda_item *item)
 {
     switch (item->kind) {
@@ -327,6 +351,9 @@ static void take_item(struct shell *shell, const struct agenda_item *item)
         break;
     case AGENDA_HEAL:
         heal(shell);
+        break;
+    case AGENDA_VALIDATE:
+        validate(shell);
         break;
     case AGENDA_TO_SITE:
         if (item->message == SIM_ACCEPTED)
@@ -378,7 +405,10 @@ static void run(struct shell *shell)
         take_item(shell, &item);
         oracle_tick(shell);
         plan_timers(shell);
-        if (shell->disk->phase == STUDY_FINISHED || shell->disk->tasks + 1 >= SIM_TASKS_MAX)
+        plan_validation(shell);
+        if ((shell->disk->phase == STUDY_FINISHED &&
+             shell->oracle.pooled >= shell->world.validations) ||
+            shell->disk->tasks + 1 >= SIM_TASKS_MAX)
             break;
         if (shell->world.healed && end == 0)
             end = shell->world.now_ms + 400 * shell->world.allowance_ms;

@@ -21,6 +21,8 @@ struct oracle {
     uint32_t tries;                       /* train tasks opened for the present round */
     bool asked[SIM_SITES_MAX];            /* in the open task, and not concluded or missed */
     bool silent[SIM_SITES_MAX];           /* missed a deadline and said nothing since */
+    uint32_t opened, pooled;              /* validations, by disk */
+    struct study finished;                /* as the study ended */
 };
 
 struct shell {
@@ -35,6 +37,7 @@ struct shell {
     bool up;
     uint32_t life;
     uint32_t resumes;
+    bool validate_planned;
     uint64_t timer_ms; /* the wake that a timer is planned for */
     uint32_t last_work_task;
     unsigned char last_work_model[PLAN_HASH_BYTES];

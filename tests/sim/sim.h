@@ -36,6 +36,7 @@ struct sim_report {
     char violation[512]; /* "" = the run was good */
     uint64_t steps, crashes, refused, aborted, missed;
     bool finished;
+    uint32_t validated; /* finished models evaluated again */
 };
 
 /* One run. bug may be NULL. trace prints what happens. */

@@ -173,6 +173,7 @@ void site_item(struct world *world, const struct agenda_item *item)
     case AGENDA_START:
     case AGENDA_OPERATOR:
     case AGENDA_HEAL:
+    case AGENDA_VALIDATE:
         break;
     }
 }

@@ -50,6 +50,9 @@ void world_start(struct world *world, uint64_t seed)
         site_start(world, i);
     }
     world_plan(world, 40 * world->allowance_ms, (struct agenda_item){.kind = AGENDA_HEAL});
+    world->validations = (uint32_t)world_between(world, 0, 3);
+    for (uint32_t i = 0; i < world->sites; i++)
+        world->asked[i] = world_chance(world, 0.7);
 }
 
 void world_free(struct world *world)

@@ -21,6 +21,7 @@ enum agenda_kind {
     AGENDA_SITE_HUMAN, /* the steward decides */
     AGENDA_OPERATOR,   /* looks after a paused study */
     AGENDA_HEAL,       /* from now on nothing goes wrong any more */
+    AGENDA_VALIDATE,   /* somebody asks for the finished model once more */
 };
 
 enum sim_message {
@@ -81,6 +82,8 @@ struct world {
     double loss, twice, crash, late, spurious;
     uint64_t delay_ms_max, compute_ms, allowance_ms;
     uint32_t sites, rounds, every, quorum;
+    uint32_t validations;      /* asked for after the study */
+    bool asked[SIM_SITES_MAX]; /* in them */
     struct sim_site site[SIM_SITES_MAX];
     struct agenda_item *agenda; /* heap */
     size_t agenda_count, agenda_room;
