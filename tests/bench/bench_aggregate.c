@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Times of the aggregation rules as ratios to reading the same rows once, measured in the same run,
- * and to the best time of other systems on this class of machine (milliseconds, two threads,
- * float32: ByzFL, Flower, velocity-fl; f = n/5). Arguments: [kernels name] limits the run to one
- * table. */
+ * turn by turn, so that neighbours on a shared machine disturb both alike; beside them the best
+ * time of other systems on this class of machine (milliseconds, two threads, float32: ByzFL,
+ * Flower, velocity-fl; f = n/5) and the goal.
+ *
+ *   bench_aggregate [kernels=NAME] [n=N] [rule=NAME] [turns=K] [clock=cpu]
+ *
+ * On a machine whose processors others keep busy, clock=cpu takes the processor time of all threads
+ * divided by their number instead of the time that passes.
+ *
+ *   bench_aggregate compressed N D    rules over N eden-4 frames of D coordinates, and peak memory
+ */
 #include "coordinator/aggregate/run.h"
 #include "proto/compress/codec.h"
 
@@ -17,7 +25,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { HUGE_PAGE = 2 << 20, REPEATS = 7, THREADS_MOST = 2 };
+enum { HUGE_PAGE = 2 << 20, TURNS = 15, THREADS_MOST = 2 };
+
+#define MEMORY_BEYOND_MB 64.0
 
 static const struct timing {
     const char *rule;
@@ -28,28 +38,43 @@ static const struct timing {
     {"mean", 20, 1000000, 0, 4.2},
     {"median", 20, 1000000, 1.5, 193},
     {"trimmed-mean", 20, 1000000, 1.5, 107},
+    {"krum", 20, 1000000, 3.7, 110},
     {"multikrum", 20, 1000000, 3.7, 110},
     {"geomedian", 20, 1000000, 3.7, 232},
     {"geomedian-converged", 20, 1000000, 3.7, 232},
     {"centered-clipping", 20, 1000000, 3.7, 168},
     {"caf", 20, 1000000, 3.7, 383},
-    {"nnm+trimmed-mean", 20, 1000000, 6, 732},
-    {"nnm+geomedian", 20, 1000000, 0, 732},
+    {"nnm+trimmed-mean", 20, 1000000, 6, 986},
+    {"nnm+geomedian", 20, 1000000, 0, 0},
+    {"bulyan", 20, 1000000, 0, 366},
     {"meamed", 20, 1000000, 0, 957},
+    {"weighted-median", 20, 1000000, 0, 0},
+    {"weighted-trimmed-mean", 20, 1000000, 0, 0},
     {"median", 50, 1000000, 1.8, 873},
     {"trimmed-mean", 50, 1000000, 1.8, 345},
     {"nnm+trimmed-mean", 50, 1000000, 7.8, 0},
     {"median", 100, 100000, 6.2, 57},
     {"trimmed-mean", 100, 100000, 6.2, 37},
+    {"krum", 100, 100000, 11.2, 55},
     {"multikrum", 100, 100000, 11.2, 55},
     {"nnm+trimmed-mean", 100, 100000, 34, 1735},
+    {"weighted-median", 100, 100000, 0, 0},
 };
+enum { TIMING_COUNT = sizeof TIMINGS / sizeof TIMINGS[0] };
+
+static clockid_t stopwatch = CLOCK_MONOTONIC;
 
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(stopwatch, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Milliseconds since start of so many threads. */
+static double since(double start, unsigned threads)
+{
+    return 1e3 * (now() - start) / (stopwatch == CLOCK_MONOTONIC ? 1.0 : (double)threads);
 }
 
 static float *huge(size_t floats)
@@ -100,27 +125,42 @@ static void *read_slice(void *argument)
     return NULL;
 }
 
-/* Best time of reading count floats once. */
+/* Time of reading count floats once. */
 static double read_time(const float *x, size_t count, unsigned threads)
 {
-    double best = INFINITY;
-    for (int turn = 0; turn < REPEATS; turn++) {
-        struct slice slice[THREADS_MOST];
-        pthread_t thread[THREADS_MOST];
-        double start = now();
-        for (unsigned w = 0; w < threads; w++) {
-            slice[w] = (struct slice){x + count / threads * w, count / threads, 0.0f};
-            pthread_create(&thread[w], NULL, read_slice, &slice[w]);
-        }
-        for (unsigned w = 0; w < threads; w++)
-            pthread_join(thread[w], NULL);
-        best = fmin(best, now() - start);
+    struct slice slice[THREADS_MOST];
+    pthread_t thread[THREADS_MOST];
+    double start = now();
+    for (unsigned w = 0; w < threads; w++) {
+        slice[w] = (struct slice){x + count / threads * w, count / threads, 0.0f};
+        pthread_create(&thread[w], NULL, read_slice, &slice[w]);
     }
-    return best;
+    for (unsigned w = 0; w < threads; w++)
+        pthread_join(thread[w], NULL);
+    return since(start, threads);
 }
 
-static double rule_time(const struct agg_means *means, const struct timing *t, const float *x,
-                        float *out)
+static void make_rule(const struct timing *t, struct agg_rule *rule)
+{
+    struct why why = {""};
+    double weight[AGG_ROWS_MAX];
+    double mass = (double)(t->n / 5);
+    for (size_t i = 0; i < t->n; i++)
+        weight[i] = 1.0 + 0.1 * (double)(i % 7);
+    if (agg_rule_parse(t->rule, rule, &why).code != RESULT_OK)
+        exit(1);
+    agg_rule_set_f(rule, t->n / 5);
+    if (strncmp(t->rule, "weighted", 8) == 0 &&
+        agg_rule_set_numbers(rule, "w", t->n, weight, &why).code != RESULT_OK)
+        exit(1);
+    if (strcmp(t->rule, "weighted-trimmed-mean") == 0 &&
+        agg_rule_set_numbers(rule, "trim_mass", 1, &mass, &why).code != RESULT_OK)
+        exit(1);
+}
+
+/* Best times of reading the rows and of the rule, one after the other in each turn. */
+static void time_rule(const struct agg_means *means, const struct timing *t, int turns,
+                      const float *x, float *out, double best[2])
 {
     struct agg_rule rule;
     struct why why = {""};
@@ -128,18 +168,18 @@ static double rule_time(const struct agg_means *means, const struct timing *t, c
     for (size_t i = 0; i < t->n; i++)
         rows[i] = x + i * t->d;
     struct agg_source source = {.n = t->n, .d = t->d, .rows = rows};
-    if (agg_rule_parse(t->rule, &rule, &why).code != RESULT_OK)
-        exit(1);
-    agg_rule_set_f(&rule, t->n / 5);
-    double best = INFINITY;
-    for (int turn = 0; turn < REPEATS; turn++) {
+    make_rule(t, &rule);
+    best[0] = best[1] = INFINITY;
+    for (int turn = 0; turn < turns; turn++) {
+        best[0] = fmin(best[0], read_time(x, t->n * t->d, means->threads));
         double start = now();
-        if (agg_run_with(means, &rule, &source, out, NULL, &why).code != RESULT_OK)
+        if (agg_run_with(means, &rule, &source, out, NULL, &why).code != RESULT_OK) {
+            fprintf(stderr, "%s: %s\n", t->rule, why.text);
             exit(1);
-        best = fmin(best, now() - start);
+        }
+        best[1] = fmin(best[1], since(start, means->threads));
     }
     agg_rule_free(&rule);
-    return best;
 }
 
 struct frames {
@@ -207,41 +247,108 @@ static int compressed(size_t n, size_t d)
     return 0;
 }
 
+struct choice {
+    const struct kernels *kernels;
+    const char *rule;
+    size_t n;
+    int turns;
+};
+
+static bool choose(int argc, char **argv, struct choice *choice)
+{
+    *choice = (struct choice){.kernels = kernels_best(), .turns = TURNS};
+    for (int i = 1; i < argc; i++) {
+        char *value = strchr(argv[i], '=');
+        if (!value)
+            return false;
+        value++;
+        if (strncmp(argv[i], "kernels=", 8) == 0) {
+            choice->kernels = NULL;
+            for (const struct kernels *const *k = kernels_here(); *k; k++)
+                if (strcmp((*k)->name, value) == 0)
+                    choice->kernels = *k;
+            if (!choice->kernels)
+                return false;
+        } else if (strncmp(argv[i], "n=", 2) == 0) {
+            choice->n = strtoul(value, NULL, 10);
+        } else if (strncmp(argv[i], "turns=", 6) == 0) {
+            choice->turns = atoi(value);
+        } else if (strcmp(argv[i], "clock=cpu") == 0) {
+            stopwatch = CLOCK_PROCESS_CPUTIME_ID;
+        } else if (strncmp(argv[i], "rule=", 5) == 0) {
+            choice->rule = value;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void report(const struct timing *t, double one[2], double two[2])
+{
+    char goal[16] = "-";
+    char peer[16] = "-";
+    char faster[16] = "-";
+    double ratio = two[1] / two[0];
+    if (t->most > 0.0)
+        snprintf(goal, sizeof goal, "%.1f", t->most);
+    if (t->peer_ms > 0.0) {
+        snprintf(peer, sizeof peer, "%.1f", t->peer_ms);
+        snprintf(faster, sizeof faster, "%.0f", t->peer_ms / two[1]);
+    }
+    printf("%-21s %3zu %7zu | %6.2f %7.2f %5.2f | %6.2f %7.2f %5.2f | %5s %-3s | %7s %5s\n",
+           t->rule, t->n, t->d, one[0], one[1], one[1] / one[0], two[0], two[1], ratio, goal,
+           t->most <= 0.0     ? ""
+           : ratio <= t->most ? "yes"
+                              : "no",
+           peer, faster);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
+    struct choice choice;
     if (argc == 4 && strcmp(argv[1], "compressed") == 0)
         return compressed(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
-    size_t most = 0;
-    for (size_t k = 0; k < sizeof TIMINGS / sizeof TIMINGS[0]; k++)
-        most = TIMINGS[k].n * TIMINGS[k].d > most ? TIMINGS[k].n * TIMINGS[k].d : most;
-    float *x = huge(most);
-    float *out = huge(1000000);
-    fill(most, x);
-    const struct kernels *kernels = kernels_best();
-    for (const struct kernels *const *k = kernels_here(); argc > 1 && *k; k++)
-        if (strcmp((*k)->name, argv[1]) == 0)
-            kernels = *k;
-    struct rusage before;
-    getrusage(RUSAGE_SELF, &before);
-    printf("kernels %s; ms = best of %d\n", kernels->name, REPEATS);
-    printf("%-20s %4s %8s | %9s %9s %6s | %9s %9s %6s %6s | %8s %6s\n", "rule", "n", "d", "read T1",
-           "T1 ms", "ratio", "read T2", "T2 ms", "ratio", "goal", "peer ms", "x");
-    for (size_t k = 0; k < sizeof TIMINGS / sizeof TIMINGS[0]; k++) {
-        const struct timing *t = &TIMINGS[k];
-        double read[2];
-        double ran[2];
-        for (unsigned threads = 1; threads <= THREADS_MOST; threads++) {
-            struct agg_means means = {kernels, threads};
-            read[threads - 1] = 1e3 * read_time(x, t->n * t->d, threads);
-            ran[threads - 1] = 1e3 * rule_time(&means, t, x, out);
-        }
-        printf("%-20s %4zu %8zu | %9.2f %9.2f %6.2f | %9.2f %9.2f %6.2f %6.2f | %8.1f %6.1f\n",
-               t->rule, t->n, t->d, read[0], ran[0], ran[0] / read[0], read[1], ran[1],
-               ran[1] / read[1], t->most, t->peer_ms, t->peer_ms / ran[1]);
+    if (!choose(argc, argv, &choice)) {
+        fprintf(stderr, "usage: bench_aggregate [kernels=NAME] [n=N] [rule=NAME] [turns=K] "
+                        "[clock=cpu]\n"
+                        "       bench_aggregate compressed N D\n");
+        return 2;
     }
+    size_t most = 0;
+    size_t longest = 0;
+    for (size_t k = 0; k < TIMING_COUNT; k++) {
+        most = TIMINGS[k].n * TIMINGS[k].d > most ? TIMINGS[k].n * TIMINGS[k].d : most;
+        longest = TIMINGS[k].d > longest ? TIMINGS[k].d : longest;
+    }
+    float *x = huge(most);
+    float *out = huge(longest);
+    fill(most, x);
+    memset(out, 0, longest * sizeof *out);
+    struct rusage before;
     struct rusage after;
+    getrusage(RUSAGE_SELF, &before);
+    printf("kernels %s; best of %d turns; times in ms%s, ratios to the read of the same rows\n",
+           choice.kernels->name, choice.turns,
+           stopwatch == CLOCK_MONOTONIC ? "" : " of processors");
+    printf("%-21s %3s %7s | %6s %7s %5s | %6s %7s %5s | %5s %-3s | %7s %5s\n", "rule", "n", "d",
+           "read", "1 thr", "ratio", "read", "2 thr", "ratio", "goal", "met", "peer", "x");
+    for (size_t k = 0; k < TIMING_COUNT; k++) {
+        const struct timing *t = &TIMINGS[k];
+        double best[THREADS_MOST][2];
+        if ((choice.n && choice.n != t->n) || (choice.rule && strcmp(choice.rule, t->rule) != 0))
+            continue;
+        for (unsigned threads = 1; threads <= THREADS_MOST; threads++) {
+            struct agg_means means = {choice.kernels, threads};
+            time_rule(&means, t, choice.turns, x, out, best[threads - 1]);
+        }
+        report(t, best[0], best[1]);
+    }
     getrusage(RUSAGE_SELF, &after);
-    printf("memory beyond rows and result: %ld kB\n", after.ru_maxrss - before.ru_maxrss);
+    double beyond = (double)(after.ru_maxrss - before.ru_maxrss) / 1024.0;
+    printf("memory beyond rows and result: %.1f MB, goal %.0f MB: %s\n", beyond, MEMORY_BEYOND_MB,
+           beyond <= MEMORY_BEYOND_MB ? "yes" : "no");
     free(x);
     free(out);
     return 0;
