@@ -139,7 +139,7 @@ void columns_run_tile(const struct columns *c, float *tile, size_t width, float 
     }
     if (c->network.step) {
         c->kernels->sort(&c->network, tile);
-        c->kernels->average(c->n, c->drop, c->n - c->drop, tile, mean);
+        c->kernels->average(c->drop, c->n - c->drop, tile, mean);
         memcpy(out, mean, width * sizeof *out);
         return;
     }

@@ -56,9 +56,9 @@ struct kernels {
     /* Runs the comparators on tile [n][KERNEL_SORT_COLUMNS] in place. */
     void (*sort)(const struct network *network, float *tile);
 
-    /* out[c] = mean of rows first..past-1 of that tile of n rows: in double, but for n up to
-     * KERNEL_TRIMMED_ROWS_MAX in the float32 order of the unrolled networks. */
-    void (*average)(size_t n, size_t first, size_t past, const float *tile, float *out);
+    /* out[c] = mean of rows first..past-1 of that tile: a balanced sum in float32, in the order of
+     * the unrolled networks. */
+    void (*average)(size_t first, size_t past, const float *tile, float *out);
 
     /* On a sorted tile of n rows: out[c] = mean of the keep values nearest to the median of column
      * c, in double, an equally near pair deciding for the lower; tied[c] tells whether one did. */

@@ -29,6 +29,16 @@ static inline void v_store(float *x, vec a)
     memcpy(x, a.lane, sizeof a.lane);
 }
 
+static inline vec v_add(vec a, vec b)
+{
+    EACH_LANE(a.lane[k] + b.lane[k]);
+}
+
+static inline vec v_divide(vec a, float by)
+{
+    EACH_LANE(a.lane[k] / by);
+}
+
 static inline vec v_subtract(vec a, vec b)
 {
     EACH_LANE(a.lane[k] - b.lane[k]);
@@ -61,6 +71,8 @@ static inline vec v_spread(float a)
     } while (0)
 #define V_LOAD v_load
 #define V_STORE v_store
+#define V_ADD v_add
+#define V_DIVIDE v_divide
 #define V_SUBTRACT v_subtract
 #define V_MINIMUM v_minimum
 #define V_MAXIMUM v_maximum
