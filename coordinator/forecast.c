@@ -17,6 +17,8 @@
 
 /* |g| / C of a typical clipped mean gradient. */
 #define SIGNAL_SHARE 0.3
+/* Share of the weight from which hostile sites are the majority. */
+#define SHARE_UNSAFE 0.5
 
 __attribute__((format(printf, 2, 3))) static void warn(struct forecast *f, const char *format, ...)
 {
@@ -57,6 +59,22 @@ static struct result check_rule(const struct plan *plan, struct forecast *f, str
              "aborted; raise aggregation.quorum",
              plan->aggregation.quorum, at_quorum.text);
     return DONE;
+}
+
+/* Weights by patients: the f heaviest sites may hold up to max_share. A site that holds half of the
+ * weight cannot be outvoted by any rule. */
+static void check_share(const struct plan *plan, struct forecast *f)
+{
+    const struct plan_aggregation *a = &plan->aggregation;
+    double equal = (double)a->byzantine / (double)plan->sites_count;
+    if (a->byzantine == 0 || a->weights == WEIGHTS_EQUAL || a->max_share < SHARE_UNSAFE)
+        return;
+    warn(f,
+         "max_share %.2g lets the %u heaviest of %u sites hold %.0f %% of the weight: if they are "
+         "the "
+         "hostile ones, no rule can outvote them; set aggregation.max_share below %.2g, best %.2g, "
+         "where all sites count the same",
+         a->max_share, a->byzantine, plan->sites_count, 100.0 * a->max_share, SHARE_UNSAFE, equal);
 }
 
 static struct result check_codec(const struct plan *plan, struct forecast *f, struct why *why)
@@ -119,6 +137,7 @@ struct result forecast_plan(const struct plan *plan, uint64_t patients, struct f
     forecast->shared_parameters =
         model.parameters - (plan->model.site_intercept ? model.intercepts : 0);
     TRY(check_rule(plan, forecast, why));
+    check_share(plan, forecast);
     TRY(check_codec(plan, forecast, why));
     TRY(plan_cost(plan, patients, &forecast->cost, why));
     check_noise(plan, patients, forecast);

@@ -54,7 +54,7 @@ struct result server_initial(const struct plan *plan, struct server *server, str
     if (!start)
         return failed(why, RESULT_SYSTEM, "out of memory for the initial model");
     TRY(allocate(server, model.parameters, why));
-    model_initial(&model, plan->training.seed, start);
+    plan_start(plan, &model, start);
     for (size_t i = 0; i < server->d; i++)
         server->parameters[i] = (float)start[i];
     return DONE;

@@ -83,7 +83,7 @@ static void add_penalties(const struct optim *optim, const double *w, double *gr
         const struct model_tensor *tensor = &model->tensor[t];
         size_t end = tensor->offset + tensor->rows * tensor->cols;
         for (size_t i = tensor->offset; i < end && tensor->penalised; i++)
-            gradient[i] += l2 * w[i];
+            gradient[i] += l2 * (optim->centre ? w[i] - optim->centre[i] : w[i]);
     }
     for (size_t i = 0; i < model->parameters && mu > 0.0; i++)
         gradient[i] += mu * (w[i] - anchor[i]);

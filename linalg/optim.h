@@ -14,8 +14,8 @@ struct optim_settings {
     double rate;                  /* learning rate, > 0 */
     double momentum;              /* SGD: v = momentum v + g, w -= rate v; in [0, 1) */
     double beta1, beta2, epsilon; /* Adam */
-    double l2;                    /* adds l2 w to the gradient of weights, never of biases; >= 0 */
-    double proximal;              /* FedProx mu: adds mu (w - anchor) to every coordinate; >= 0 */
+    double l2;       /* adds l2 (w - centre) to the gradient of weights, never of biases; >= 0 */
+    double proximal; /* FedProx mu: adds mu (w - anchor) to every coordinate; >= 0 */
 };
 
 /* SGD without momentum or penalty; Adam's constants as in Kingma and Ba (2015). */
@@ -25,6 +25,7 @@ struct optim_settings optim_defaults(void);
 struct optim {
     struct optim_settings settings;
     const struct model *model; /* borrowed */
+    const double *centre;      /* [parameters] borrowed, of the L2 penalty; NULL = 0 */
     double *first, *second;    /* [parameters] moments; second only for Adam */
     size_t steps;
 };

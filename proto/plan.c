@@ -45,7 +45,7 @@ static void default_rest(struct plan *plan)
     if (plan->compression[0] == '\0')
         memcpy(plan->compression, "none", sizeof "none");
     struct plan_aggregation *a = &plan->aggregation;
-    set_default(&a->max_share, 0.5);
+    set_default(&a->max_share, a->byzantine > 0 ? 0.3 : 0.5);
     set_default(&a->deadline_s, 600.0);
     set_default_count(&a->quorum, (plan->sites_count * 2 + 2) / 3);
     struct plan_validation *v = &plan->validation;
@@ -141,6 +141,7 @@ void plan_free(struct plan *plan)
     for (unsigned i = 0; i < plan->features_count; i++) {
         free(plan->features[i].levels);
         free(plan->features[i].shares);
+        free(plan->features[i].prior);
     }
     for (unsigned i = 0; i < plan->subgroups_count; i++)
         free(plan->subgroups[i].levels);

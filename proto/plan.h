@@ -40,7 +40,10 @@ struct plan_level {
  * level but the reference (its first level); a flag becomes 0 or 1 by levels {no, yes}. Where the
  * plan gives shares, such a column v becomes (v - p) / sqrt(p (1 - p)) with p its level's share,
  * kept in [PLAN_SHARE_MIN, 1 - PLAN_SHARE_MIN] for the root, and a missing value filled by its
- * centre becomes 0: steps with few rounds or much noise need columns of like size. */
+ * centre becomes 0: steps with few rounds or much noise need columns of like size.
+ * A prior is what is known of the coefficients before the data, say from a published score: one for
+ * each of the feature's columns as scaled above, none for its indicator. Training starts there
+ * and the l2 penalty draws there instead of to 0. */
 struct plan_feature {
     char name[PLAN_NAME_BYTES];
     enum plan_feature_type type;
@@ -51,6 +54,8 @@ struct plan_feature {
     unsigned levels_count;
     double *shares; /* categories, flags: public guess of each level's share, or none; see below */
     unsigned shares_count;
+    double *prior; /* public guesses of the coefficients, or none; linear and logistic models */
+    unsigned prior_count;
     enum plan_missing missing;
     char missing_value[PLAN_NAME_BYTES]; /* with MISSING_VALUE */
     bool indicator;                      /* add a 0/1 column that marks the missing */
@@ -95,7 +100,7 @@ struct plan_training {
     double learning_rate;
     double learning_rate_end; /* reached at the last round on a cosine; 0 = constant */
     double momentum;
-    double l2;             /* penalty l2/2 |w|^2 on weights, never on intercepts */
+    double l2;             /* penalty l2/2 |w - prior|^2 on weights, never on intercepts */
     double proximal;       /* FedProx mu; 0 = FedAvg */
     double *class_weights; /* one per class, or none */
     unsigned class_weights_count;
@@ -125,7 +130,7 @@ struct plan_aggregation {
     char rule[PLAN_NAME_BYTES]; /* "weighted-mean", "nnm+trimmed-mean", ... */
     unsigned byzantine;         /* f: hostile sites that the rule must withstand */
     enum plan_weights weights;
-    double max_share;  /* the f largest weights hold at most this share */
+    double max_share;  /* the f largest weights hold at most this share; default 0.3 with f > 0 */
     unsigned quorum;   /* updates without which a round is not closed */
     double deadline_s; /* from the opening of the round */
     double max_norm;   /* updates above are refused; 0 = ten times the last median */
@@ -180,6 +185,9 @@ struct result plan_load(struct plan *plan, const char *path, char **ret_text, si
                         struct why *why) MUST_CHECK;
 
 void plan_free(struct plan *plan);
+
+/* Columns of one feature, without its indicator. */
+unsigned plan_feature_columns(const struct plan_feature *feature);
 
 /* Columns that the features encode to (one-hot and indicators included, without intercept). */
 size_t plan_inputs(const struct plan *plan);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double PRIOR_MAX = 10.0; /* of a coefficient on scaled columns */
+
 /* A number with its name and bounds; NAN and infinities are never inside. */
 struct bound {
     const char *path;
@@ -95,6 +97,28 @@ static struct result check_shares(const struct plan_feature *f, const char *path
     return DONE;
 }
 
+static struct result check_prior(const struct plan *plan, const struct plan_feature *f,
+                                 const char *path, const struct conf_source *s, struct why *why)
+{
+    if (f->prior_count == 0)
+        return DONE;
+    if (plan->model.kind != MODEL_LINEAR && plan->model.kind != MODEL_LOGISTIC)
+        return conf_wrong(
+            s, why, path,
+            "a prior needs one coefficient for each column: model linear or logistic");
+    if (f->prior_count != plan_feature_columns(f))
+        return conf_wrong(s, why, path, "needs a prior for each of its %u columns, has %u",
+                          plan_feature_columns(f), f->prior_count);
+    for (unsigned i = 0; i < f->prior_count; i++) {
+        if (!(fabs(f->prior[i]) <= PRIOR_MAX))
+            return conf_wrong(s, why, path,
+                              "a prior of %g is beyond %g: it is the coefficient of a column that "
+                              "centre and spread, or shares, have scaled",
+                              f->prior[i], PRIOR_MAX);
+    }
+    return DONE;
+}
+
 static struct result check_feature(const struct plan *plan, unsigned i, const struct conf_source *s,
                                    struct why *why)
 {
@@ -122,6 +146,7 @@ static struct result check_feature(const struct plan *plan, unsigned i, const st
         break;
     }
     TRY(check_shares(f, path, s, why));
+    TRY(check_prior(plan, f, path, s, why));
     return check_missing(f, path, s, why);
 }
 

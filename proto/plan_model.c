@@ -3,15 +3,18 @@
 #include "proto/plan_model.h"
 
 #include <math.h>
+#include <string.h>
+
+unsigned plan_feature_columns(const struct plan_feature *feature)
+{
+    return feature->type == FEATURE_CATEGORY ? feature->levels_count - 1 : 1;
+}
 
 size_t plan_inputs(const struct plan *plan)
 {
     size_t inputs = 0;
-    for (unsigned i = 0; i < plan->features_count; i++) {
-        const struct plan_feature *feature = &plan->features[i];
-        inputs += feature->type == FEATURE_CATEGORY ? feature->levels_count - 1 : 1;
-        inputs += feature->indicator ? 1 : 0;
-    }
+    for (unsigned i = 0; i < plan->features_count; i++)
+        inputs += plan_feature_columns(&plan->features[i]) + (plan->features[i].indicator ? 1 : 0);
     return inputs;
 }
 
@@ -83,6 +86,29 @@ struct result plan_build_model(const struct plan *plan, struct model *model, str
         return failed(why, RESULT_INPUT, "%s (%zu inputs, %u hidden layers, %zu outputs)",
                       model_status_text(status), spec.inputs, hidden, spec.outputs);
     return DONE;
+}
+
+void plan_prior(const struct plan *plan, const struct model *model, double *parameters)
+{
+    memset(parameters, 0, model->parameters * sizeof *parameters);
+    if (plan->model.kind != MODEL_LINEAR && plan->model.kind != MODEL_LOGISTIC)
+        return;
+    size_t column = model->layer[0].weight;
+    for (unsigned i = 0; i < plan->features_count; i++) {
+        const struct plan_feature *feature = &plan->features[i];
+        unsigned columns = plan_feature_columns(feature);
+        for (unsigned k = 0; k < feature->prior_count && k < columns; k++)
+            parameters[column + k] = feature->prior[k];
+        column += columns + (feature->indicator ? 1 : 0);
+    }
+}
+
+void plan_start(const struct plan *plan, const struct model *model, double *parameters)
+{
+    if (plan->model.kind == MODEL_LINEAR || plan->model.kind == MODEL_LOGISTIC)
+        plan_prior(plan, model, parameters);
+    else
+        model_initial(model, plan->training.seed, parameters);
 }
 
 double plan_learning_rate(const struct plan *plan, unsigned round_number)

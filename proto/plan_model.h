@@ -11,6 +11,13 @@
 struct result plan_build_model(const struct plan *plan, struct model *model,
                                struct why *why) MUST_CHECK;
 
+/* The features' priors in the places of their coefficients, 0 elsewhere: parameters
+ * [model->parameters]. */
+void plan_prior(const struct plan *plan, const struct model *model, double *parameters);
+
+/* The model before the first round: the prior, or a network's seeded weights. */
+void plan_start(const struct plan *plan, const struct model *model, double *parameters);
+
 /* Learning rate of round 1..rounds: constant, or from learning_rate to learning_rate_end on half a
  * cosine. */
 double plan_learning_rate(const struct plan *plan, unsigned round_number);

@@ -55,6 +55,8 @@ static const cyaml_schema_field_t FEATURE[] = {
     FIELD_LEVELS("levels", OPT, struct plan_feature, levels, PLAN_LEVELS_MAX),
     CYAML_FIELD_SEQUENCE("shares", OPT | CYAML_FLAG_POINTER, struct plan_feature, shares, &NUMBER,
                          0, PLAN_LEVELS_MAX),
+    CYAML_FIELD_SEQUENCE("prior", OPT | CYAML_FLAG_POINTER, struct plan_feature, prior, &NUMBER, 0,
+                         PLAN_LEVELS_MAX),
     CYAML_FIELD_ENUM("missing", STRICT, struct plan_feature, missing, MISSINGS, COUNT(MISSINGS)),
     CYAML_FIELD_STRING("missing_value", OPT, struct plan_feature, missing_value, 0),
     CYAML_FIELD_BOOL("indicator", OPT, struct plan_feature, indicator),

@@ -6,6 +6,7 @@
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/calibration.h"
 #include "privacy/accountant.h"
+#include "proto/compress/codec.h"
 #include "proto/plan_model.h"
 
 #include <math.h>
@@ -33,6 +34,9 @@ struct federation {
     struct member member[FEDERATION_SITES_MAX];
     double *global, *velocity, *average, *mean;
     float *update;
+    unsigned char *frame;
+    size_t frame_bytes;
+    struct codec codec;
     unsigned averaged;
 };
 
@@ -70,6 +74,17 @@ static void release_members(struct federation *f)
     }
 }
 
+/* What the coordinator would see of a site's update. */
+static struct result compress(struct federation *f, unsigned number, unsigned i, struct why *why)
+{
+    static const unsigned char secret[CODEC_SEED_BYTES] = {3};
+    unsigned char seed[CODEC_SEED_BYTES];
+    size_t n = f->model.parameters, bytes;
+    codec_seed(secret, number, f->plan->sites[i].name, seed);
+    TRY(codec_encode(&f->codec, seed, n, f->update, f->frame, f->frame_bytes, &bytes, why));
+    return codec_decode(f->frame, bytes, n, f->update, why);
+}
+
 static struct result one_round(struct federation *f, unsigned number, struct why *why)
 {
     size_t n = f->model.parameters;
@@ -80,6 +95,7 @@ static struct result one_round(struct federation *f, unsigned number, struct why
         double weight = (double)m->mapping.declared_patients;
         TRY(trainer_round(m->trainer, number, f->global, &m->intercept, &m->intercept, f->update,
                           why));
+        TRY(compress(f, number, i, why));
         for (size_t k = 0; k < n; k++)
             f->mean[k] += weight * (double)f->update[k];
         patients += weight;
@@ -139,7 +155,7 @@ static struct result one_fold(struct federation *f, const char *folder, double n
                               struct scores *s, struct why *why)
 {
     size_t n = f->model.parameters;
-    model_initial(&f->model, f->plan->training.seed, f->global);
+    plan_start(f->plan, &f->model, f->global);
     memset(f->velocity, 0, n * sizeof *f->velocity);
     memset(f->average, 0, n * sizeof *f->average);
     f->averaged = 0;
@@ -203,7 +219,11 @@ static struct result run(struct federation *f, const char *folder, const char *c
     f->average = calloc(n, sizeof *f->average);
     f->mean = calloc(n, sizeof *f->mean);
     f->update = calloc(n, sizeof *f->update);
-    if (!f->global || !f->velocity || !f->average || !f->mean || !f->update)
+    TRY(codec_parse(f->plan->compression, &f->codec, why));
+    f->codec = codec_for(&f->codec, n);
+    f->frame_bytes = (size_t)codec_frame_bytes(&f->codec, n);
+    f->frame = calloc(1, f->frame_bytes);
+    if (!f->frame || !f->global || !f->velocity || !f->average || !f->mean || !f->update)
         return failed(why, RESULT_SYSTEM, "no memory");
     struct result result = DONE;
     for (size_t k = 0; k < (count ? count : 1) && ok(result); k++) {
@@ -236,6 +256,7 @@ struct result federation_run(struct plan *plan, const char *folder, const char *
     free(f->average);
     free(f->mean);
     free(f->update);
+    free(f->frame);
     free(f);
     free(s.y);
     free(s.z);

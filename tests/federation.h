@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A federation in one process, without link, codec or robust rule: the plain weighted mean of what
- * the vault's own training returns. For tests and benches of learning alone. */
+/* A federation in one process, without link or robust rule: the plain weighted mean of what the
+ * vault's own training returns, through the plan's codec. For tests and benches of learning alone.
+ */
 #ifndef CONSILIUM_TESTS_FEDERATION_H
 #define CONSILIUM_TESTS_FEDERATION_H
 

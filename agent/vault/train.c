@@ -22,6 +22,7 @@ struct trainer {
     struct private_gradient private; /* with it */
     size_t *order;                   /* [patients]: shuffled for batches */
     double *w, *anchor, *gradient;   /* [parameters] */
+    double *prior;                   /* [parameters] */
 };
 
 static struct optim_settings optimiser_of(const struct plan *plan)
@@ -59,11 +60,16 @@ static struct result allocate(struct trainer *t, const struct train_site *site, 
     t->w = calloc(n, sizeof *t->w);
     t->anchor = calloc(n, sizeof *t->anchor);
     t->gradient = calloc(n, sizeof *t->gradient);
+    t->prior = calloc(n, sizeof *t->prior);
     enum optim_status optim = optim_create(&t->optim, &t->model, &settings);
     if (optim == OPTIM_BAD_SETTING)
         return failed(why, RESULT_INPUT,
                       "a setting of the plan's training section is out of range");
-    bool whole = t->order && t->w && t->anchor && t->gradient && optim == OPTIM_OK;
+    bool whole = t->order && t->w && t->anchor && t->gradient && t->prior && optim == OPTIM_OK;
+    if (whole) {
+        plan_prior(t->plan, &t->model, t->prior);
+        t->optim.centre = t->prior;
+    }
     if (whole && is_private(t))
         return private_gradient_create(&t->private, t->plan, &t->model, t->part, site, why);
     if (!whole || plain_gradient_create(&t->plain, &t->model) != MODEL_OK)
@@ -108,6 +114,7 @@ void trainer_free(struct trainer *t)
     private_gradient_free(&t->private);
     optim_free(&t->optim);
     free(t->order);
+    free(t->prior);
     wipe(t->w, t->model.parameters);
     wipe(t->anchor, t->model.parameters);
     wipe(t->gradient, t->model.parameters);

@@ -75,6 +75,20 @@ sed 's/^  learning_rate:/  learning_rat:/' "$dir/council.yaml" >"$dir/typo.yaml"
 check "a typo in a plan: file, line and what was meant" refuses 2 'typo.yaml line 15.*learning_rat.*learning_rate' \
     "$consilium" plan check "$dir/typo.yaml"
 check "and the same at the launch" refuses 2 'typo.yaml line 15' by ada launch "$dir/typo.yaml"
+# prints TEXT COMMAND...: it succeeds and says so; silent TEXT COMMAND...: it succeeds and does not.
+prints() {
+    prints_text=$1 && shift
+    "$@" >"$dir/prints.out" 2>&1 && grep -F "$prints_text" "$dir/prints.out"
+}
+silent() {
+    silent_text=$1 && shift
+    "$@" >"$dir/prints.out" 2>&1 && ! grep -F "$silent_text" "$dir/prints.out"
+}
+plan heavy "rome, oslo, kiel" 4 "aggregation.byzantine: 1"
+check "hostile sites that may hold most of the weight: a warning with the number" prints "hold 60 % of the weight" \
+    "$consilium" plan check "$dir/heavy.yaml" --patients 5000
+plan even "rome, oslo, kiel" 4 "aggregation.byzantine: 1" "aggregation.max_share: 0.34"
+check "and none where they may not" silent "of the weight" "$consilium" plan check "$dir/even.yaml" --patients 5000
 plan stranger "rome, atlantis" 4
 check "a plan with a site that nobody knows" refuses 1 "atlantis" by ada launch "$dir/stranger.yaml"
 plan council "rome, oslo" 5

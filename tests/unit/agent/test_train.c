@@ -155,6 +155,36 @@ static void proximal_term_holds_back(void **state)
     dataset_free(&d);
 }
 
+/* One step under a penalty so strong that it undoes a whole unit: back to the prior, but for the
+ * data's own small pull. */
+static void penalty_draws_to_the_prior(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct train_intercept none = {{0}, {0}, 0};
+    struct plan_feature known[2] = {features[0], features[1]};
+    double prior[2] = {0.75, -1.5};
+    const double global[PARAMETERS] = {2.0, 1.0, 0.0};
+    float update[PARAMETERS];
+    for (size_t i = 0; i < 2; i++) {
+        known[i].prior = &prior[i];
+        known[i].prior_count = 1;
+    }
+    plan.features = known;
+    plan.training.batch = 0;
+    plan.training.l2 = 1000.0;
+    plan.training.learning_rate = 0.001;
+    load(&d, &plan, PATIENTS);
+    struct trainer *t = make(&plan, &d, 0.0);
+    step(t, 1, global, &none, update);
+    for (size_t i = 0; i < 2; i++)
+        assert_true(fabs(global[i] + (double)update[i] - prior[i]) < 0.01);
+    assert_true(fabs((double)update[2]) < 0.01);
+    trainer_free(t);
+    dataset_free(&d);
+}
+
 static void intercept_stays_at_the_site(void **state)
 {
     (void)state;
@@ -317,6 +347,7 @@ int main(void)
         cmocka_unit_test(rounds_are_reproducible),
         cmocka_unit_test(one_step_is_the_gradient),
         cmocka_unit_test(proximal_term_holds_back),
+        cmocka_unit_test(penalty_draws_to_the_prior),
         cmocka_unit_test(intercept_stays_at_the_site),
         cmocka_unit_test(divergence_is_reported),
         cmocka_unit_test(little_noise_gives_the_plain_step),

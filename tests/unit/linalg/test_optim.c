@@ -53,6 +53,12 @@ static void penalties_spare_the_intercept(void **state)
     double w[2] = {4.0, 4.0}, g[2] = {0.0, 0.0};
     optim_step(&o, w, g, NULL);
     assert_true(w[0] == 3.0 && w[1] == 4.0);
+    const double centre[2] = {7.0, 9.0};
+    double none[2] = {0.0, 0.0};
+    o.centre = centre;
+    optim_step(&o, w, none, NULL);
+    assert_true(w[0] == 4.0 && w[1] == 4.0);
+    w[0] = 3.0;
     optim_free(&o);
     s.l2 = 0.0;
     s.proximal = 0.5;

@@ -76,6 +76,10 @@ static void wrong_plans_are_explained(void **state)
     refuse("[a, b, c]", "[a, b, c], shares: [0.5, 0.5, 0.5]", "must add to 1", "line 8");
     refuse("[a, b, c]", "[a, b, c], shares: [1.5, 0, -0.5]", "between 0 and 1", "line 8");
     refuse("range: [0, 120]", "range: [0, 120], shares: [1]", "centre and spread", "line 7");
+    refuse("[a, b, c]", "[a, b, c], prior: [0.5]", "each of its 2 columns", "line 8");
+    refuse("range: [0, 120]", "range: [0, 120], prior: [0.5, 0.5]", "1 columns", "line 7");
+    refuse("range: [0, 120]", "range: [0, 120], prior: [70]", "beyond 10", "line 7");
+    refuse("range: [0, 120]", "range: [0, 120], prior: [nan]", "beyond 10", "line 7");
     refuse("name: kind", "name: age", "stands twice", "line 7");
     refuse("name: age", "name: ill", "must not see", "line");
     refuse("name: age", "name: id", "patient id", "line");
@@ -114,7 +118,8 @@ static void odd_files_are_refused(void **state)
 static void shipped_plans_are_good(void **state)
 {
     (void)state;
-    static const char *const names[] = {"stroke", "stroke-encoded", "thyroid"};
+    static const char *const names[] = {"stroke", "stroke-encoded", "stroke-private", "thyroid",
+                                        "heart"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[1024];
         struct plan plan;

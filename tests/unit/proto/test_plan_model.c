@@ -56,6 +56,33 @@ static void steps_follow_from_batch_or_rate(void **state)
     assert_int_equal(plan_steps_per_round(&plan, 65), 5);
 }
 
+/* Category columns stand side by side, an indicator after its feature's columns. */
+static void priors_stand_at_their_columns(void **state)
+{
+    (void)state;
+    double age[] = {0.5}, kind[] = {0.25, 0.0, -1.0}, flag[] = {2.0}, w[8];
+    struct plan_feature known[3] = {features[0], features[1], features[2]};
+    struct plan plan = {.features = known,
+                        .features_count = 3,
+                        .label = {.type = LABEL_BINARY, .levels_count = 2},
+                        .model = {.kind = MODEL_LOGISTIC}};
+    struct model model;
+    struct why why;
+    assert_true(ok(plan_build_model(&plan, &model, &why)));
+    plan_start(&plan, &model, w);
+    for (size_t i = 0; i < 8; i++)
+        assert_true(w[i] == 0.0);
+    known[0].prior = age;
+    known[1].prior = kind;
+    known[2].prior = flag;
+    known[0].prior_count = known[2].prior_count = 1;
+    known[1].prior_count = 3;
+    plan_start(&plan, &model, w);
+    const double expected[8] = {0.5, 0.0, 0.25, 0.0, -1.0, 2.0, 0.0, 0.0};
+    for (size_t i = 0; i < 8; i++)
+        assert_true(w[i] == expected[i]);
+}
+
 static void schedules_reach_their_ends(void **state)
 {
     (void)state;
@@ -76,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model_has_the_plans_shape),
         cmocka_unit_test(steps_follow_from_batch_or_rate),
+        cmocka_unit_test(priors_stand_at_their_columns),
         cmocka_unit_test(schedules_reach_their_ends),
     };
     return cmocka_run_group_tests_name("plan_model", tests, NULL, NULL);
