@@ -2,8 +2,6 @@
 /* Batches of bounded memory, one reweighted product each; slots added on the grid. */
 #include "privacy/clip.h"
 
-#include "privacy/clip_norm.h"
-
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -46,11 +44,10 @@ enum clip_status clip_create(struct clip *clip, const struct model *model,
     clip->weight = calloc(rows, sizeof *clip->weight);
     clip->square = calloc(rows, sizeof *clip->square);
     clip->rows_of = calloc(rows, sizeof *clip->rows_of);
-    clip->scratch = calloc(clip_norm_scratch(model, settings->patient_rows), sizeof(double));
     clip->slot = calloc(model->parameters, sizeof *clip->slot);
     clip->sum = calloc(model->parameters, sizeof *clip->sum);
-    bool whole = clip->y && clip->weight && clip->square && clip->rows_of && clip->scratch &&
-                 clip->slot && clip->sum;
+    bool whole = clip->y && clip->weight && clip->square && clip->rows_of && clip->slot &&
+                 clip->sum && clip_norms_create(&clip->norms, model, rows, settings->patient_rows);
     if (!whole || model_work_create(&clip->work, model, rows) != MODEL_OK) {
         clip_free(clip);
         return CLIP_NO_MEMORY;
@@ -72,8 +69,7 @@ void clip_free(struct clip *clip)
         if (clip->work.block)
             sodium_memzero(clip->work.block,
                            model_work_bytes(clip->model, clip->settings.batch_rows));
-        wipe(clip->scratch,
-             clip_norm_scratch(clip->model, clip->settings.patient_rows) * sizeof(double));
+        clip_norms_free(&clip->norms, clip->model);
         wipe(clip->slot, clip->model->parameters * sizeof *clip->slot);
         wipe(clip->sum, clip->model->parameters * sizeof *clip->sum);
     }
@@ -122,8 +118,7 @@ static void scale_rows(struct clip *clip, size_t first, size_t rows, double fact
 static void clip_patient(struct clip *clip, size_t first, size_t rows)
 {
     double limit = CLIP_ROW_NORMS_MAX * clip->settings.grid.clip;
-    double norm = clip_patient_norm(clip->model, &clip->work, first, rows, clip->square + first,
-                                    limit, clip->scratch);
+    double norm = clip_patient_norm(&clip->norms, clip->model, &clip->work, first, rows, limit);
     if (!isfinite(norm))
         erase_rows(clip, first, rows);
     else if (norm > clip->settings.grid.clip)
@@ -136,6 +131,7 @@ static void flush_batch(struct clip *clip, const double *parameters)
         return;
     model_forward(clip->model, parameters, clip->batch_used, &clip->work);
     model_backward(clip->model, parameters, clip->batch_used, clip->y, clip->weight, &clip->work);
+    clip_norms_rows(&clip->norms, clip->model, &clip->work, clip->batch_used, clip->square);
     size_t at = 0;
     for (size_t i = 0; i < clip->batch_patients; i++) {
         clip_patient(clip, at, clip->rows_of[i]);

@@ -13,6 +13,7 @@
 #define CONSILIUM_PRIVACY_CLIP_H
 
 #include "linalg/model.h"
+#include "privacy/clip_norm.h"
 #include "privacy/release_grid.h"
 
 #include <stddef.h>
@@ -60,9 +61,9 @@ struct clip {
     struct model_work work;
     double *y, *weight, *square; /* [batch_rows] */
     uint32_t *rows_of;           /* [batch_rows]: rows of each patient in the batch */
-    double *scratch;             /* norms of patients with several rows */
-    double *slot;                /* [parameters] */
-    int64_t *sum;                /* [parameters], multiples of the grid step */
+    struct clip_norms norms;
+    double *slot; /* [parameters] */
+    int64_t *sum; /* [parameters], multiples of the grid step */
     size_t batch_used, batch_patients;
     size_t slot_rows;
 };

@@ -24,8 +24,10 @@ struct noise_pool {
 
 static void put(struct noise_pool *pool, const int64_t *samples, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        pool->ring[(pool->first + pool->ready + i) % pool->capacity] = samples[i];
+    size_t at = (pool->first + pool->ready) % pool->capacity, run = pool->capacity - at;
+    run = run < n ? run : n;
+    memcpy(pool->ring + at, samples, run * sizeof *samples);
+    memcpy(pool->ring, samples + run, (n - run) * sizeof *samples);
     pool->ready += n;
 }
 
