@@ -11,11 +11,13 @@
 #include <stdlib.h>
 
 /* The automatic grid is at most GRID_LARGEST, or a hundred-thousandth of epsilon; GRID_PROBE is
- * where the search for it starts. */
+ * where the search for it starts. A list of more than CROWD different mechanisms, each of which
+ * costs a transform, may have a grid wider by the root of how many times CROWD they are, up to
+ * CROWD_MOST: epsilon is then high by up to that many times ACCURACY. */
 static const double GRID_LARGEST = 1e-4, GRID_PROBE = 1e-3;
 static const double ACCURACY = 1e-5;
 static const double CUT_FIRST = 1e-12, CUT_SECOND = 1e-18, DOUBT_MAX = 1e-8;
-enum { GRID_TRIES = 16 };
+enum { GRID_TRIES = 16, CROWD = 16, CROWD_MOST = 16, COARSE_LEAST = 256 };
 
 /* The events of one query: full-batch Gaussians merged into one. */
 struct query {
@@ -25,6 +27,7 @@ struct query {
     struct pld_goal goal;
     double tail; /* mass cut off at each end of one run */
     double accuracy;
+    double crowd; /* in [1, CROWD_MOST] */
 };
 
 /* Both directions on one grid. */
@@ -82,6 +85,9 @@ static int query_init(struct query *query, const struct event_list *list,
         if (list->events[i].kind != EVENT_GAUSSIAN || list->events[i].q < 1)
             query->events[query->count++] = list->events[i];
     }
+    query->crowd = fmin(fmax((double)query->count / CROWD, 1), CROWD_MOST);
+    if (!(options->accuracy > 0))
+        query->accuracy *= query->crowd;
     return 0;
 }
 
@@ -107,13 +113,13 @@ static void grids_free(struct grids *g)
 }
 
 static enum pld_result add_part(struct pld_part *part, const struct pld_bins *bins, double runs,
-                                enum pld_direction direction)
+                                enum pld_direction direction, size_t coarse)
 {
     part->runs = runs;
     part->pld = calloc(1, sizeof *part->pld);
     if (!part->pld)
         return PLD_NO_MEMORY;
-    return pld_connect(part->pld, bins, direction);
+    return pld_connect(part->pld, bins, direction, coarse);
 }
 
 static enum pld_result grids_init(struct grids *g, const struct query *query, double grid)
@@ -126,7 +132,8 @@ static enum pld_result grids_init(struct grids *g, const struct query *query, do
             return PLD_NO_MEMORY;
     }
     enum pld_result rc = PLD_OK;
-    size_t points = 0;
+    size_t points = 0, coarse = (size_t)CROWD * PLD_COARSE / query->count;
+    coarse = coarse > PLD_COARSE ? PLD_COARSE : coarse < COARSE_LEAST ? COARSE_LEAST : coarse;
     for (size_t i = 0; i < query->count && rc == PLD_OK; i++) {
         struct pld_bins bins;
         double runs;
@@ -135,7 +142,7 @@ static enum pld_result grids_init(struct grids *g, const struct query *query, do
         if (points > 2 * PLD_POINTS_MAX)
             rc = PLD_TOO_FINE;
         for (int d = 0; d < g->directions && rc == PLD_OK; d++)
-            rc = add_part(&g->parts[d][i], &bins, runs, d == 0 ? PLD_REMOVE : PLD_ADD);
+            rc = add_part(&g->parts[d][i], &bins, runs, d == 0 ? PLD_REMOVE : PLD_ADD, coarse);
         pld_bins_free(&bins);
     }
     if (rc != PLD_OK)
@@ -161,7 +168,7 @@ static double wanted_grid(const struct grids *g, const struct query *query)
         double allowed = query->accuracy * epsilon + 1e-7 + (worst - t->chernoff) / 4;
         if (!query->goal.at_delta) /* d ln delta = theta d epsilon */
             allowed = query->accuracy * exp(fmin(worst - t->chernoff, 50)) / fmax(t->theta, 1e-3);
-        double largest = fmax(GRID_LARGEST, 1e-5 * epsilon);
+        double largest = fmax(GRID_LARGEST, 1e-5 * epsilon) * sqrt(query->crowd);
         double fine = g->grid * sqrt(allowed / fmax(t->error, 1e-300));
         grid = fmin(grid, fmin(largest, fine));
         range = fmax(range, t->high - t->low);

@@ -22,13 +22,6 @@ void pld_bins_free(struct pld_bins *bins)
     *bins = (struct pld_bins){0};
 }
 
-/* Group of grid point i. */
-static size_t group_of(const struct pld *pld, size_t i)
-{
-    size_t each = (pld->count + PLD_COARSE - 1) / PLD_COARSE;
-    return i / each;
-}
-
 static double loss_of(const struct pld *pld, size_t i)
 {
     return (double)(pld->low + (long)i) * pld->grid;
@@ -36,26 +29,29 @@ static double loss_of(const struct pld *pld, size_t i)
 
 static void summarise(struct pld *pld)
 {
-    pld->groups = group_of(pld, pld->count - 1) + 1;
-    for (size_t i = 0; i < pld->count; i++) {
-        pld->group_mass[group_of(pld, i)] += pld->mass[i];
-        pld->group_loss[group_of(pld, i)] += pld->mass[i] * loss_of(pld, i);
+    pld->groups = (pld->count + pld->each - 1) / pld->each;
+    for (size_t g = 0; g < pld->groups; g++) {
+        size_t from = g * pld->each, to = from + pld->each;
+        double mass = 0, loss = 0, square = 0;
+        to = to < pld->count ? to : pld->count;
+        for (size_t i = from; i < to; i++) {
+            mass += pld->mass[i];
+            loss += pld->mass[i] * loss_of(pld, i);
+        }
+        pld->group_mass[g] = mass;
+        pld->group_loss[g] = loss / fmax(mass, 1e-300);
+        for (size_t i = from; i < to; i++) {
+            double away = loss_of(pld, i) - pld->group_loss[g];
+            square += pld->mass[i] * away * away;
+        }
+        pld->group_spread[g] = sqrt(square / fmax(mass, 1e-300));
     }
-    for (size_t g = 0; g < pld->groups; g++)
-        pld->group_loss[g] /= fmax(pld->group_mass[g], 1e-300);
-    for (size_t i = 0; i < pld->count; i++) {
-        size_t g = group_of(pld, i);
-        double away = loss_of(pld, i) - pld->group_loss[g];
-        pld->group_spread[g] += pld->mass[i] * away * away;
-    }
-    for (size_t g = 0; g < pld->groups; g++)
-        pld->group_spread[g] = sqrt(pld->group_spread[g] / fmax(pld->group_mass[g], 1e-300));
 }
 
 enum pld_result pld_connect(struct pld *pld, const struct pld_bins *bins,
-                            enum pld_direction direction)
+                            enum pld_direction direction, size_t coarse)
 {
-    size_t n = bins->count;
+    size_t n = bins->count, group = 0, next = 0;
     double h = bins->grid, shrink = -expm1(-h);
     bool add = direction == PLD_ADD;
     /* "Add" swaps P and Q, which negates the loss: bin i becomes bin n - 1 - i. */
@@ -63,7 +59,13 @@ enum pld_result pld_connect(struct pld *pld, const struct pld_bins *bins,
     pld->mass = calloc(n + 1, sizeof *pld->mass);
     if (!pld->mass)
         return PLD_NO_MEMORY;
+    pld->each = (pld->count + coarse - 1) / coarse;
+    next = pld->each;
     for (size_t i = 0; i < n; i++) {
+        if (i == next) {
+            group++;
+            next += pld->each;
+        }
         size_t from = add ? n - 1 - i : i;
         double p = add ? bins->q[from] : bins->p[from];
         double r = add ? bins->p[from] : bins->q[from];
@@ -71,7 +73,7 @@ enum pld_result pld_connect(struct pld *pld, const struct pld_bins *bins,
             continue;
         double b = (p - exp((double)(pld->low + (long)i) * h) * r) / shrink;
         b = fmin(fmax(b, 0), p);
-        pld->group_split[group_of(pld, i)] += b * (1 - b / p);
+        pld->group_split[group] += b * (1 - b / p);
         pld->mass[i + 1] += b;
         pld->mass[i] += p - b;
     }

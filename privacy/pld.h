@@ -46,10 +46,10 @@ struct pld {
     double *mass; /* [count], owned */
     double infinite;
     double moved; /* mass put to the lowest point or to infinity because it lay off the grid */
-    /* The same in at most PLD_COARSE groups: mass, mean and standard deviation of the loss, and the
-     * sum of b (p - b) / p, which times grid^2 is the variance that splitting added. Estimates
-     * only. */
-    size_t groups;
+    /* The same in at most PLD_COARSE groups of `each` points: mass, mean and standard deviation of
+     * the loss, and the sum of b (p - b) / p, which times grid^2 is the variance that splitting
+     * added. Estimates only. */
+    size_t groups, each;
     double group_mass[PLD_COARSE], group_loss[PLD_COARSE], group_spread[PLD_COARSE];
     double group_split[PLD_COARSE];
 };
@@ -63,9 +63,10 @@ enum pld_result pld_bins_init(struct pld_bins *bins, const struct privacy_event 
 
 void pld_bins_free(struct pld_bins *bins);
 
-/* Connects the dots: the mass p, q of a bin goes to its two ends so that both masses are kept. */
+/* Connects the dots: the mass p, q of a bin goes to its two ends so that both masses are kept. The
+ * summary has at most coarse groups, 1 to PLD_COARSE. */
 enum pld_result pld_connect(struct pld *pld, const struct pld_bins *bins,
-                            enum pld_direction direction);
+                            enum pld_direction direction, size_t coarse);
 
 void pld_free(struct pld *pld);
 
