@@ -147,6 +147,9 @@ static void carry_out(struct drive *drive, struct running *running, uint64_t now
         case EFFECT_POOL:
             running->work = WORK_POOL;
             break;
+        case EFFECT_RELAY:
+            running->work = WORK_RELAY;
+            break;
         }
     }
 }
@@ -194,6 +197,8 @@ static struct result measure(struct running *running, struct why *why)
     running->parameters = model.parameters;
     struct codec used = codec_for(&codec, model.parameters);
     running->update_max = codec_frame_bytes(&used, model.parameters) + 1024;
+    if (running->plan.aggregation.secure)
+        running->update_max = model.parameters * sizeof(uint64_t) + 1024;
     return DONE;
 }
 

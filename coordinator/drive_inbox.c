@@ -3,6 +3,7 @@
 #include "coordinator/drive_inner.h"
 
 #include "coordinator/combine.h"
+#include "coordinator/combine_secure.h"
 #include "proto/base/log.h"
 #include "proto/topic.h"
 
@@ -179,11 +180,18 @@ static struct result check_offer(const struct running *running,
                                  const struct message_object_offer *offer, struct why *why)
 {
     const struct study *study = &running->study;
-    bool train = study->task.kind == TASK_TRAIN;
-    if (offer->kind != (train ? OBJECT_UPDATE : OBJECT_EVALUATION))
-        return failed(why, RESULT_REFUSED, "task %u asks for %s", study->task.task,
-                      train ? "an update" : "an evaluation");
-    if (memcmp(offer->model_hash, train ? study->model : study->evaluation, PLAN_HASH_BYTES) != 0)
+    enum object_kind kind = OBJECT_SECURE;
+    const char *what = "a word of a secure round";
+    if (study->task.kind == TASK_TRAIN) {
+        kind = OBJECT_UPDATE;
+        what = "an update";
+    } else if (study->task.kind == TASK_EVALUATE) {
+        kind = OBJECT_EVALUATION;
+        what = "an evaluation";
+    }
+    if (offer->kind != kind)
+        return failed(why, RESULT_REFUSED, "task %u asks for %s", study->task.task, what);
+    if (memcmp(offer->model_hash, study_input(study), PLAN_HASH_BYTES) != 0)
         return failed(why, RESULT_REFUSED, "task %u starts from another model", study->task.task);
     return DONE;
 }
@@ -207,6 +215,8 @@ static struct result take_offer(struct drive *drive, const unsigned char *envelo
     if (ok(r)) {
         uint64_t limit = running->study.task.kind == TASK_TRAIN ? running->update_max
                                                                 : DRIVE_EVALUATION_BYTES_MAX;
+        size_t parts = secure_parts_bytes(running->study.task.kind, running->plan.sites_count);
+        limit = parts > 0 ? parts + 64 : limit;
         r = exchange_offer(&drive->exchange, head, offer, envelope, n, limit, now_ms, why);
     }
     if (r.code == RESULT_INPUT || r.code == RESULT_REFUSED)
@@ -312,7 +322,38 @@ static struct result check_update(const struct running *running, uint32_t site,
                       "the update declares %llu patients, the site's answer declared %llu",
                       (unsigned long long)content->update.declared_patients,
                       (unsigned long long)study->members[site].declared_patients);
+    if (running->plan.aggregation.secure)
+        return combine_secure_check(&content->update, running->parameters, why);
     return combine_check(&running->plan, &content->update, running->parameters, why);
+}
+
+/* A word of a secure round: of this stage, and an advert that its site signed for this round. */
+static struct result check_word(struct drive *drive, const struct running *running, uint32_t site,
+                                const struct content *content, struct why *why)
+{
+    const struct study *study = &running->study;
+    struct secure_word word;
+    TRY(secure_word_decode(&word, content->plain, content->n, study->task.kind, study->task.round,
+                           running->plan.sites_count, why));
+    struct drive_member member;
+    struct mask_advert advert;
+    struct mask_reveal reveals[PLAN_SITES_MAX];
+    const struct secure_scope scope = {.study = study->name,
+                                       .plan_hash = study->plan_hash,
+                                       .model_hash = study->model,
+                                       .task = study->task.task,
+                                       .round = study->task.round};
+    const char *name = study->members[site].name;
+    struct result r = DONE;
+    if (word.stage == TASK_KEYS &&
+        (!drive->options.find(drive->options.context, name, &member) ||
+         !secure_advert_open(&scope, name, word.parts, member.sign_public, &advert)))
+        r = failed(why, RESULT_REFUSED, "the keys are not signed by the site for this round");
+    if (word.stage == TASK_REVEAL &&
+        !secure_reveals_get(word.parts, running->plan.sites_count, reveals))
+        r = failed(why, RESULT_REFUSED, "the shares are malformed");
+    secure_word_free(&word);
+    return r;
 }
 
 static struct result check_evaluation(const struct running *running, const struct content *content,
@@ -388,8 +429,12 @@ static struct result take_object(struct drive *drive, const struct upload *uploa
     if (!ok(r))
         /* Chunks are not signed one by one: the broker may have spoiled one. */
         return failed_in(why, (struct result){RESULT_AGAIN}, "it arrived damaged");
-    r = running->study.task.kind == TASK_TRAIN ? check_update(running, site, &content, why)
-                                               : check_evaluation(running, &content, why);
+    if (running->study.task.kind == TASK_TRAIN)
+        r = check_update(running, site, &content, why);
+    else if (running->study.task.kind == TASK_EVALUATE)
+        r = check_evaluation(running, &content, why);
+    else
+        r = check_word(drive, running, site, &content, why);
     if (ok(r))
         r = deliver(drive, running, site, upload, &content, now_ms, why);
     else if (r.code == RESULT_INPUT || r.code == RESULT_REFUSED)

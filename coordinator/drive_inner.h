@@ -23,7 +23,7 @@ struct peer {
     uint32_t protocol; /* the newest that it spoke in this run of the coordinator; 0 = not heard */
 };
 
-enum work { WORK_NONE, WORK_AGGREGATE, WORK_POOL };
+enum work { WORK_NONE, WORK_AGGREGATE, WORK_POOL, WORK_RELAY };
 
 /* A study in memory. */
 struct running {

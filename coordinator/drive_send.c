@@ -100,11 +100,6 @@ void drive_send_offer(struct drive *drive, struct running *running, uint32_t sit
     free(envelope.bytes);
 }
 
-static const unsigned char *task_object(const struct study *study)
-{
-    return study->task.kind == TASK_TRAIN ? study->model : study->evaluation;
-}
-
 /* Whether the member said that it takes packed objects. */
 static bool takes_packed(const struct drive *drive, const char *member)
 {
@@ -124,7 +119,7 @@ static struct result prepare_parcel(struct drive *drive, struct running *running
     if (running->parcel[packed])
         return DONE;
     struct store_bytes payload = {0};
-    TRY(store_read_model(drive->options.store, task_object(study), &payload, why));
+    TRY(store_read_model(drive->options.store, study_input(study), &payload, why));
     struct result r = parcel_create(payload.bytes, payload.n, OBJECT_MODEL, packed,
                                     &running->parcel[packed], why);
     free(payload.bytes);
@@ -194,14 +189,14 @@ void drive_send_task(struct drive *drive, struct running *running, uint32_t site
     task->kind = study->task.kind;
     task->round = study->task.round;
     memcpy(task->plan_hash, study->plan_hash, PLAN_HASH_BYTES);
-    memcpy(task->model_hash, task_object(study), PLAN_HASH_BYTES);
+    memcpy(task->model_hash, study_input(study), PLAN_HASH_BYTES);
     rotation_seed(study, task->seed);
     task->deadline_ms = study->task.deadline_ms;
     memcpy(task->object, running->parcel[packed]->offer.object, OBJECT_ID_BYTES);
     task->after_study = study->phase == STUDY_VALIDATING;
     drive_post(drive, name, now_ms);
     drive_send_parcel(drive, running->parcel[packed], name, study->name, study->task.task,
-                      task_object(study), NULL, now_ms);
+                      study_input(study), NULL, now_ms);
 }
 
 void drive_send_closed(struct drive *drive, struct running *running, uint32_t site, uint64_t now_ms)

@@ -18,6 +18,7 @@ enum effect_kind {
     EFFECT_AGGREGATE, /* compute the new model from the counted updates, then STUDY_AGGREGATED */
     EFFECT_POOL,      /* pool the counted evaluations, then STUDY_POOLED */
     EFFECT_CLOSED,    /* tell site how the task ended */
+    EFFECT_RELAY,     /* make the next stage's input from the counted words, then STUDY_RELAYED */
 };
 
 /* What happened, for events, audit entries and the people who watch. */

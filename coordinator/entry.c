@@ -88,7 +88,7 @@ static void describe_study(json_t *entry, const struct study *study, const struc
         if (task)
             put_integer(entry, "deadline_ms", task->deadline_ms);
         put_hash(entry, "model",
-                 task && task->kind == TASK_EVALUATE ? study->evaluation : study->model);
+                 task && task->task == study->task.task ? study_input(study) : study->model);
         break;
     case NOTE_TASK_COMPLETED:
     case NOTE_TASK_ABORTED:
@@ -129,7 +129,7 @@ struct result entry_text(const struct study *study, const struct effect *effect,
     if (task) {
         put_integer(entry, "task", task->task);
         put_integer(entry, "round", task->round);
-        put_text(entry, "task_kind", task->kind == TASK_TRAIN ? "train" : "evaluate");
+        put_text(entry, "task_kind", task_kind_name(task->kind));
     }
     if (effect->site < study->members_count)
         describe_site(entry, study, effect, task);

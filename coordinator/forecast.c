@@ -7,6 +7,7 @@
 #include "coordinator/aggregate/aggregate.h"
 #include "privacy/noise_floor.h"
 #include "proto/compress/codec.h"
+#include "proto/payload_secure.h"
 #include "proto/plan_model.h"
 #include "proto/transfer.h"
 
@@ -77,6 +78,43 @@ static void check_share(const struct plan *plan, struct forecast *f)
          a->max_share, a->byzantine, plan->sites_count, 100.0 * a->max_share, SHARE_UNSAFE, equal);
 }
 
+/* Masked words instead of a frame; and the four other stages, each word up once and all of them
+ * down to everybody. */
+static void count_secure(const struct plan *plan, struct forecast *f)
+{
+    static const enum task_kind WORDS[] = {TASK_KEYS, TASK_SHARES, TASK_AGREE, TASK_REVEAL};
+    unsigned n = plan->sites_count;
+    f->update_bytes = transfer_cipher_bytes(f->parameters * sizeof(uint64_t) + 64);
+    f->round_bytes_per_site = f->update_bytes + f->model_bytes;
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        uint64_t word = transfer_cipher_bytes(secure_parts_bytes(WORDS[i], n) + 64);
+        f->round_bytes_per_site += word + (WORDS[i] == TASK_REVEAL ? 0 : n * word);
+    }
+}
+
+static void check_secure(const struct plan *plan, struct forecast *f)
+{
+    const struct plan_aggregation *a = &plan->aggregation;
+    if (!a->secure)
+        return;
+    f->noise_share = plan_noise_share(plan, f->cost.noise_multiplier);
+    f->noise_delta = plan_noise_delta(plan, f->parameters);
+    warn(f, "robustness is not claimed: secure aggregation hides single updates, so one hostile or "
+            "faulty site can move the model at will");
+    if (plan->privacy.mode != PRIVACY_NONE && f->cost.bound.upper > plan->privacy.epsilon)
+        warn(f,
+             "noise_multiplier %g costs epsilon %.4g, above the plan's %g: the sites will charge "
+             "what it costs",
+             plan->privacy.noise_multiplier, f->cost.bound.upper, plan->privacy.epsilon);
+    if (a->secure_threshold == plan->sites_count)
+        warn(f, "every site is needed to open a sum: one that drops out ends the round without a "
+                "model");
+    if (plan->privacy.mode == PRIVACY_NONE)
+        warn(f,
+             "without privacy the sums themselves are exact: successive rounds, or few sites, may "
+             "tell about patients");
+}
+
 static struct result check_codec(const struct plan *plan, struct forecast *f, struct why *why)
 {
     struct codec codec;
@@ -87,6 +125,8 @@ static struct result check_codec(const struct plan *plan, struct forecast *f, st
     f->update_bytes = transfer_cipher_bytes(codec_frame_bytes(&codec, f->shared_parameters) + 64);
     f->model_bytes = transfer_cipher_bytes(f->shared_parameters * sizeof(float) + 64);
     f->round_bytes_per_site = f->update_bytes + f->model_bytes;
+    if (plan->aggregation.secure)
+        count_secure(plan, f);
     f->study_bytes_per_site = f->round_bytes_per_site * plan->training.rounds;
     return DONE;
 }
@@ -141,6 +181,7 @@ struct result forecast_plan(const struct plan *plan, uint64_t patients, struct f
     TRY(check_codec(plan, forecast, why));
     TRY(plan_cost(plan, patients, &forecast->cost, why));
     check_noise(plan, patients, forecast);
+    check_secure(plan, forecast);
     uint64_t row = (forecast->inputs + 4) * sizeof(double);
     forecast->site_memory_bytes =
         patients * row + 8 * forecast->parameters * sizeof(double) + (16u << 20);

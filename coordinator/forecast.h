@@ -20,6 +20,8 @@ struct forecast {
     double
         noise_to_signal; /* of one update under privacy at clipped gradients of 0.3 C; 0 without */
     double patients_needed; /* a site needs for (f/n) NSR <= 0.25; 0 = any number */
+    /* With secure aggregation: a site's own noise multiplier, and what rounding adds to delta. */
+    double noise_share, noise_delta;
     size_t warnings_count;
     struct why warnings[FORECAST_WARNINGS_MAX];
 };

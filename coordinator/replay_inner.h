@@ -4,6 +4,7 @@
 #define CONSILIUM_COORDINATOR_REPLAY_INNER_H
 
 #include "coordinator/combine.h"
+#include "coordinator/combine_secure.h"
 #include "coordinator/paper.h"
 #include "coordinator/pooling.h"
 #include "coordinator/replay.h"
@@ -61,9 +62,11 @@ struct replay_study {
     size_t updates_count, evaluations_count;
     struct combine_update updates[PLAN_SITES_MAX];
     struct pooling_input evaluations[PLAN_SITES_MAX];
-    bool validating;   /* members.task is a validation's */
-    json_t *summaries; /* by task: validation_summary; owned */
-    json_t *monitors;  /* by model: terms, progress and severity of the last look; owned */
+    bool validating;            /* members.task is a validation's */
+    json_t *summaries;          /* by task: validation_summary; owned */
+    json_t *monitors;           /* by model: terms, progress and severity of the last look; owned */
+    struct combine_words words; /* of the secure round under way */
+    uint32_t first;             /* its KEYS task */
 };
 
 /* Takes a "launched" entry: plan, launch and first model. */

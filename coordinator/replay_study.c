@@ -57,6 +57,7 @@ void replay_study_free(struct replay_study *study)
     forget_evaluations(study);
     json_decref(study->summaries);
     json_decref(study->monitors);
+    combine_words_free(&study->words);
     server_free(&study->server);
     plan_free(&study->plan);
     free(study);
@@ -113,6 +114,23 @@ static struct result check_model(const json_t *entry, const char *key, uint32_t 
                       "round %u: the %s computed from the archived updates is not the one that was "
                       "recorded",
                       number, key);
+    return DONE;
+}
+
+/* What the round under way was signed for; model [PLAN_HASH_BYTES] is filled. */
+static struct result replay_scope(const struct replay_study *study, unsigned char *model,
+                                  struct secure_scope *scope, struct why *why)
+{
+    unsigned char *bytes = NULL;
+    size_t n = 0;
+    const struct server *server = &study->server;
+    TRY(server_model(server->round, server->parameters, server->d, &bytes, &n, model, why));
+    free(bytes);
+    *scope = (struct secure_scope){.study = study->plan.study,
+                                   .plan_hash = study->plan.hash,
+                                   .model_hash = model,
+                                   .task = study->first,
+                                   .round = server->round + 1};
     return DONE;
 }
 
@@ -268,12 +286,46 @@ static struct result keep_evaluation(struct replay_study *study, uint32_t site,
     return DONE;
 }
 
+/* A word of a secure round; keys must be signed by their site for this plan, round and model. */
+static struct result keep_word(struct replay_study *study, const json_t *entry, uint32_t site,
+                               enum task_kind stage, const struct object *object, struct why *why)
+{
+    unsigned char model[PLAN_HASH_BYTES];
+    struct secure_scope scope;
+    struct mask_advert advert;
+    study->words.round = study->server.round + 1;
+    TRY(combine_words_take(&study->words, &study->plan, stage, site, object->payload,
+                           object->payload_n, why));
+    if (stage == TASK_TRAIN)
+        return check_budget(study, entry, site, &study->words.updates[site], why);
+    if (stage != TASK_KEYS)
+        return DONE;
+    study->first = (uint32_t)json_integer_value(json_object_get(entry, "task"));
+    TRY(replay_scope(study, model, &scope, why));
+    if (!secure_advert_open(&scope, study->plan.sites[site].name, study->words.keys[site].parts,
+                            study->keys[site], &advert))
+        return failed(why, RESULT_REFUSED, "'%s' did not sign its keys for this round",
+                      study->plan.sites[site].name);
+    return DONE;
+}
+
+static enum task_kind kind_of(const json_t *entry)
+{
+    const char *name = text_of(entry, "task_kind");
+    for (uint32_t stage = 1; stage <= TASK_STAGES; stage++)
+        if (strcmp(name, task_kind_name(task_of_stage(stage))) == 0)
+            return task_of_stage(stage);
+    return TASK_EVALUATE;
+}
+
 static struct result counted(struct replay_study *study, const json_t *entry, uint32_t site,
                              struct replay_outcome *outcome, struct why *why)
 {
     struct object object = {0};
     struct result r = read_object(study, entry, site, &object, why);
-    if (ok(r) && strcmp(text_of(entry, "task_kind"), "train") == 0)
+    if (ok(r) && study->plan.aggregation.secure && kind_of(entry) != TASK_EVALUATE)
+        r = keep_word(study, entry, site, kind_of(entry), &object, why);
+    else if (ok(r) && strcmp(text_of(entry, "task_kind"), "train") == 0)
         r = keep_update(study, entry, site, &object, why);
     else if (ok(r))
         r = keep_evaluation(study, site, &object, why);
@@ -282,13 +334,27 @@ static struct result counted(struct replay_study *study, const json_t *entry, ui
     return r;
 }
 
+static struct result combine(struct replay_study *study, struct combine_outcome *made,
+                             struct why *why)
+{
+    struct server *server = &study->server;
+    unsigned char model[PLAN_HASH_BYTES];
+    struct secure_scope scope;
+    if (!study->plan.aggregation.secure)
+        return combine_round(&study->plan, server, study->updates, study->updates_count, made, why);
+    memset(made, 0, sizeof *made);
+    TRY(replay_scope(study, model, &scope, why));
+    struct result r = combine_secure(&study->plan, server, &study->words, &scope, made, why);
+    combine_words_free(&study->words);
+    return r;
+}
+
 static struct result aggregated(struct replay_study *study, const json_t *entry,
                                 struct replay_outcome *outcome, struct why *why)
 {
     struct combine_outcome made;
     struct server *server = &study->server;
-    struct result r =
-        combine_round(&study->plan, server, study->updates, study->updates_count, &made, why);
+    struct result r = combine(study, &made, why);
     combine_outcome_free(&made);
     forget_updates(study);
     TRY(r);
@@ -356,6 +422,9 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         (strcmp(kind, "task-aborted") == 0 && !study->validating)) {
         forget_updates(study);
         forget_evaluations(study);
+        /* A secure round goes on from stage to stage; it begins with KEYS. */
+        if (strcmp(kind, "task-aborted") == 0 || kind_of(entry) == TASK_KEYS)
+            combine_words_free(&study->words);
     }
     return DONE;
 }

@@ -22,6 +22,17 @@ struct facts {
     struct event_list events; /* with the effective noise: what the ledger is charged */
 };
 
+/* The grid is that of a site's own noise; what is accounted for is the noise of a whole sum. */
+static int make_grid(struct facts *f, size_t parameters)
+{
+    double noise = f->cost.noise_multiplier;
+    int bad = release_grid_init(&f->grid, f->plan->privacy.clip_norm,
+                                plan_noise_share(f->plan, noise), parameters, CLIP_SLOT_ROWS_MAX);
+    if (f->plan->aggregation.secure)
+        f->grid.effective_noise = noise / (1.0 + f->grid.slack);
+    return bad;
+}
+
 static struct result gather(struct facts *f, struct why *why)
 {
     const struct plan *plan = f->plan;
@@ -31,16 +42,20 @@ static struct result gather(struct facts *f, struct why *why)
                       "the plan promises patients nothing: privacy mode is none");
     TRY(plan_build_model(plan, &model, why));
     TRY(plan_cost(plan, f->patients, &f->cost, why));
-    if (release_grid_init(&f->grid, plan->privacy.clip_norm, f->cost.noise_multiplier,
-                          model.parameters, CLIP_SLOT_ROWS_MAX) != 0)
+    if (make_grid(f, model.parameters) != 0)
         return failed(why, RESULT_INPUT, "the plan's clip norm or noise is out of range");
     if (plan->privacy.noise_multiplier <= 0.0) { /* as each site does: rounding is paid for */
         f->cost.noise_multiplier *= f->cost.noise_multiplier / f->grid.effective_noise;
-        if (release_grid_init(&f->grid, plan->privacy.clip_norm, f->cost.noise_multiplier,
-                              model.parameters, CLIP_SLOT_ROWS_MAX) != 0)
+        if (make_grid(f, model.parameters) != 0)
             return failed(why, RESULT_INPUT, "the plan's noise is out of range");
     }
-    return plan_events(plan, f->patients, f->grid.effective_noise, &f->events, why);
+    TRY(plan_events(plan, f->patients, f->grid.effective_noise, &f->events, why));
+    const struct privacy_event rounding = {.kind = EVENT_EPSILON_DELTA,
+                                           .steps = 1,
+                                           .delta = plan_noise_delta(plan, model.parameters)};
+    if (rounding.delta > 0.0 && event_list_add(&f->events, &rounding) != 0)
+        return failed(why, RESULT_INPUT, "the plan has more privacy events than fit");
+    return DONE;
 }
 
 static void put(json_t *o, const char *key, const char *text)
@@ -57,8 +72,6 @@ static void put_sampling(json_t *o, const struct facts *f)
 {
     const struct plan_privacy *p = &f->plan->privacy;
     char text[32];
-    double held_out = f->plan->validation.holdout;
-    held_out = held_out > 0.0 && held_out < 1.0 ? held_out : 0.0;
     put_number(o, "sampling_rate", p->sampling_rate);
     if (p->sampling_rate >= 1.0)
         snprintf(text, sizeof text, "2^64");
@@ -70,7 +83,7 @@ static void put_sampling(json_t *o, const struct facts *f)
     put_number(o, "rounding_slack", f->grid.slack);
     put_number(o, "clip_norm", p->clip_norm);
     json_object_set_new(o, "steps", json_integer((json_int_t)f->cost.steps));
-    put_number(o, "lot", (double)f->patients * (1.0 - held_out) * p->sampling_rate);
+    put_number(o, "lot", plan_lot(f->plan, f->patients));
     json_object_set_new(o, "declared_patients", json_integer((json_int_t)f->patients));
     json_object_set_new(o, "max_rows_per_patient", json_integer(p->max_rows_per_patient));
 }
@@ -172,8 +185,14 @@ struct result statement_of_plan(const struct plan *plan, uint64_t patients, json
         json_object_set_new(o, "max_sites_per_patient",
                             json_integer(plan->privacy.max_sites_per_patient));
         put(o, "against",
-            "the coordinator, every other site and the world together: each site adds all of its "
-            "noise");
+            plan->aggregation.secure
+                ? "the world, and a coordinator with as many of the sites as the plan's "
+                  "secure_colluders, as far as its roster names real sites: each site adds its "
+                  "share of the noise and only sums are seen"
+                : "the coordinator, every other site and the world together: each site adds all of "
+                  "its noise");
+        if (plan->aggregation.secure)
+            put_number(o, "noise_share", plan_noise_share(plan, f->cost.noise_multiplier));
         put_sampling(o, f);
         put_epsilon(o, f);
         put_events(o, f);

@@ -54,7 +54,7 @@ static json_t *task_object(const struct round *task)
 {
     json_t *o = json_object();
     json_object_set_new(o, "task", integer(task->task));
-    json_object_set_new(o, "kind", json_string(task->kind == TASK_TRAIN ? "train" : "evaluate"));
+    json_object_set_new(o, "kind", json_string(task_kind_name(task->kind)));
     json_object_set_new(o, "round", integer(task->round));
     json_object_set_new(o, "open", json_boolean(task->phase == ROUND_OPEN));
     json_object_set_new(o, "counted", integer(round_tally(task, STANDING_COUNTED)));

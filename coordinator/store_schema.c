@@ -107,5 +107,11 @@ static const char VALIDATION[] =
     "  model BLOB NOT NULL, task INTEGER NOT NULL, ms INTEGER NOT NULL, record TEXT NOT NULL,"
     "  PRIMARY KEY(model, task)) STRICT;";
 
-const char *const STORE_MIGRATIONS[] = {FIRST, REGISTRY, PATIENCE, LEDGERS, PAPERS, VALIDATION};
+/* Secure aggregation: where a round stands between its stages. */
+static const char SECURE[] = "ALTER TABLE studies ADD COLUMN threshold INTEGER NOT NULL DEFAULT 0;"
+                             "ALTER TABLE studies ADD COLUMN input BLOB NOT NULL DEFAULT x'';"
+                             "ALTER TABLE members ADD COLUMN stage INTEGER NOT NULL DEFAULT 0;";
+
+const char *const STORE_MIGRATIONS[] = {FIRST,  REGISTRY,   PATIENCE, LEDGERS,
+                                        PAPERS, VALIDATION, SECURE};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -10,14 +10,15 @@ static struct result write_study_row(struct store *store, const struct study *s,
     static const char SQL[] =
         "UPDATE studies SET phase = ?, round = ?, tasks = ?, aborts = ?, best_round = ?,"
         " best_score = ?, model = ?, candidate = ?, evaluation = ?, best = ?, reason = ?,"
-        " started_ms = ?, ended_ms = ?, gather_ms = ?, nudge_ms = ?, closed = ? WHERE name = ?";
+        " started_ms = ?, ended_ms = ?, gather_ms = ?, nudge_ms = ?, closed = ?, input = ?"
+        " WHERE name = ?";
     return db_run(store->db, why, SQL, db_int(s->phase), db_int(s->round), db_int(s->tasks),
                   db_int(s->aborts), db_int(s->best_round), db_real(s->best_score),
                   db_blob(s->model, PLAN_HASH_BYTES), db_blob(s->candidate, PLAN_HASH_BYTES),
                   db_blob(s->evaluation, PLAN_HASH_BYTES), db_blob(s->best, PLAN_HASH_BYTES),
                   db_text(s->reason), db_int(s->started_ms), db_int(s->ended_ms),
                   db_int(s->gather_ms), db_int(s->nudge_ms), db_int(s->closed.task),
-                  db_text(s->name));
+                  db_blob(s->input, PLAN_HASH_BYTES), db_text(s->name));
 }
 
 static struct result write_member(struct store *store, const struct study *s, uint32_t i,
@@ -25,18 +26,19 @@ static struct result write_member(struct store *store, const struct study *s, ui
 {
     static const char SQL[] =
         "INSERT INTO members(study, position, name, verdict, live, reason, declared_patients,"
-        " epsilon_budget, fingerprint, misses, ask_from)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        " epsilon_budget, fingerprint, misses, ask_from, stage)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(study, position) DO UPDATE SET verdict = excluded.verdict,"
         " live = excluded.live, reason = excluded.reason,"
         " declared_patients = excluded.declared_patients,"
         " epsilon_budget = excluded.epsilon_budget, fingerprint = excluded.fingerprint,"
-        " misses = excluded.misses, ask_from = excluded.ask_from";
+        " misses = excluded.misses, ask_from = excluded.ask_from, stage = excluded.stage";
     const struct study_member *m = &s->members[i];
     return db_run(store->db, why, SQL, db_text(s->name), db_int(i), db_text(m->name),
                   db_int(m->verdict), db_int(m->live), db_text(m->reason),
                   db_int(m->declared_patients), db_real(m->epsilon_budget),
-                  db_blob(m->fingerprint, PLAN_HASH_BYTES), db_int(m->misses), db_int(m->ask_from));
+                  db_blob(m->fingerprint, PLAN_HASH_BYTES), db_int(m->misses), db_int(m->ask_from),
+                  db_int(m->stage));
 }
 
 static struct result write_task_row(struct store *store, const char *study, const struct round *t,
@@ -102,15 +104,18 @@ struct result store_launch(struct store *store, const struct study *s,
     static const char SQL[] =
         "INSERT INTO studies(name, plan_hash, researcher, plan, launch, phase, rounds, every,"
         " quorum, allowance_ms, round, tasks, aborts, best_round, best_score, model, candidate,"
-        " evaluation, best, reason, launched_ms, started_ms, ended_ms, gather_ms, nudge_ms, closed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, '', ?, 0, 0, ?, ?, 0)";
+        " evaluation, best, reason, launched_ms, started_ms, ended_ms, gather_ms, nudge_ms, closed,"
+        " threshold)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, '', ?, 0, 0, ?, ?, 0, "
+        "?)";
     TRY(db_run(store->db, why, SQL, db_text(s->name), db_blob(s->plan_hash, PLAN_HASH_BYTES),
                db_text(launch->researcher), db_blob(launch->plan, launch->plan_n),
                db_blob(launch->envelope, launch->envelope_n), db_int(s->phase), db_int(s->rounds),
                db_int(s->every), db_int(s->quorum), db_int(s->allowance_ms), db_real(s->best_score),
                db_blob(s->model, PLAN_HASH_BYTES), db_blob(s->candidate, PLAN_HASH_BYTES),
                db_blob(s->evaluation, PLAN_HASH_BYTES), db_blob(s->best, PLAN_HASH_BYTES),
-               db_int(s->launched_ms), db_int(s->gather_ms), db_int(s->nudge_ms)));
+               db_int(s->launched_ms), db_int(s->gather_ms), db_int(s->nudge_ms),
+               db_int(s->threshold)));
     for (uint32_t i = 0; i < s->members_count; i++)
         TRY(write_member(store, s, i, why));
     return DONE;
@@ -122,7 +127,8 @@ static struct result read_study_row(struct store *store, const char *name, struc
     static const char SQL[] =
         "SELECT name, plan_hash, phase, rounds, every, quorum, allowance_ms, round, tasks, aborts,"
         " best_round, best_score, model, candidate, evaluation, best, reason, launched_ms,"
-        " started_ms, ended_ms, gather_ms, nudge_ms, closed FROM studies WHERE name = ?";
+        " started_ms, ended_ms, gather_ms, nudge_ms, closed, threshold, input FROM studies"
+        " WHERE name = ?";
     struct db_rows rows;
     bool row = false;
     struct result r = db_query(store->db, &rows, why, SQL, db_text(name));
@@ -154,6 +160,8 @@ static struct result read_study_row(struct store *store, const char *name, struc
         s->gather_ms = db_column_int(&rows, 20);
         s->nudge_ms = db_column_int(&rows, 21);
         *ret_closed = (uint32_t)db_column_int(&rows, 22);
+        s->threshold = (uint32_t)db_column_int(&rows, 23);
+        db_column_copy(&rows, 24, s->input, PLAN_HASH_BYTES);
     }
     db_end(&rows);
     return r;
@@ -163,7 +171,7 @@ static struct result read_members(struct store *store, struct study *s, struct w
 {
     static const char SQL[] =
         "SELECT position, name, verdict, live, reason, declared_patients,"
-        " epsilon_budget, fingerprint, misses, ask_from FROM members WHERE study = ? "
+        " epsilon_budget, fingerprint, misses, ask_from, stage FROM members WHERE study = ? "
         "ORDER BY position";
     struct db_rows rows;
     bool row = true;
@@ -186,6 +194,7 @@ static struct result read_members(struct store *store, struct study *s, struct w
         db_column_copy(&rows, 7, m->fingerprint, PLAN_HASH_BYTES);
         m->misses = (uint32_t)db_column_int(&rows, 8);
         m->ask_from = (uint32_t)db_column_int(&rows, 9);
+        m->stage = (uint32_t)db_column_int(&rows, 10);
     }
     db_end(&rows);
     return r;

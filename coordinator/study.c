@@ -5,6 +5,9 @@
  * round) ▲  │ aborted                              └─▶ EVALUATING └──┤ │ complete PAUSED ◀─ too
  * many┘      TRAINING or FINISHED ◀─POOLED─ POOLING ◀┘
  *
+ * A secure round is five tasks: TRAINING ─complete─▶ RELAYING ─RELAYED─▶ TRAINING ..., and the last
+ * one leads to AGGREGATING; one that aborts begins anew with fresh keys (study_secure.c).
+ *
  * STOP is possible in every active phase; RESUME leads from PAUSED to a fresh task of the round.
  * A finished study's model may be evaluated again: study_validate.c.
  *
@@ -62,7 +65,7 @@ static void proceed(struct study *study, uint64_t now_ms, struct effects *effect
         finish(study, now_ms, effects);
     tell_closed(study, effects);
     if (study->phase != STUDY_FINISHED)
-        open_task(study, TASK_TRAIN, now_ms, effects);
+        open_task(study, study_first_task(study), now_ms, effects);
 }
 
 static void abort_or_retry(struct study *study, enum task_kind kind, const char *reason,
@@ -74,8 +77,9 @@ static void abort_or_retry(struct study *study, enum task_kind kind, const char 
     tell_closed(study, effects);
     /* What sites refuse or decline once they do again, and each try would cost the others budget.
      */
-    if (++study->aborts < STUDY_ABORTS_MAX && !round_hopeless(&study->task)) {
-        open_task(study, kind, now_ms, effects);
+    bool again = task_stage(kind) > 1 && study->threshold > 0; /* with sites that are back */
+    if (++study->aborts < STUDY_ABORTS_MAX && (again || !round_hopeless(&study->task))) {
+        open_task(study, kind == TASK_EVALUATE ? kind : study_first_task(study), now_ms, effects);
         return;
     }
     char text[2 * MESSAGE_REASON_BYTES];
@@ -83,13 +87,6 @@ static void abort_or_retry(struct study *study, enum task_kind kind, const char 
              "%u task%s in a row came to nothing; bring sites back, then resume. Last: %s",
              study->aborts, study->aborts == 1 ? "" : "s", last);
     pause_study(study, text, effects);
-}
-
-/* Sites may keep their figures to themselves; a study goes on without. */
-static bool everybody_withholds(const struct round *task)
-{
-    return round_tally(task, STANDING_DECLINED) + round_tally(task, STANDING_REFUSED) > 0 &&
-           round_hopeless(task);
 }
 
 /* A site that dies costs one deadline. One that comes back and misses the next one too, because it
@@ -113,12 +110,12 @@ static void follow_up(struct study *study, uint64_t now_ms, struct effects *effe
     if (study->phase == STUDY_VALIDATING)
         validate_closed(study, effects);
     else if (study->phase == STUDY_EVALUATING &&
-             (study->task.phase == ROUND_COMPLETE || everybody_withholds(&study->task))) {
+             (study->task.phase == ROUND_COMPLETE || study_all_withhold(&study->task))) {
         study->phase = STUDY_POOLING;
         effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
     } else if (study->task.phase == ROUND_ABORTED) {
         abort_or_retry(study, study->task.kind, study->task.reason, now_ms, effects);
-    } else {
+    } else if (study->threshold == 0 || !study_stage_done(study, effects)) {
         study->phase = STUDY_AGGREGATING;
         effect_add(effects, EFFECT_AGGREGATE, EFFECT_EVERYBODY);
     }
@@ -150,20 +147,23 @@ static void open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
     memset(task, 0, sizeof *task);
     task->kind = kind;
     task->task = ++study->tasks;
-    task->round = kind == TASK_TRAIN ? study->round + 1 : study->round;
-    task->quorum = kind == TASK_TRAIN ? study->quorum : 1;
+    task->round = kind == TASK_EVALUATE ? study->round : study->round + 1;
+    task->quorum = study_task_quorum(study, kind);
     task->allowance_ms = study->allowance_ms;
     task->sites_count = study->members_count;
     uint32_t ready = 0;
-    for (uint32_t i = 0; i < study->members_count; i++)
-        ready += ready_for(&study->members[i], task->task);
+    for (uint32_t i = 0; i < study->members_count; i++) {
+        if (kind == TASK_KEYS)
+            study->members[i].stage = 0;
+        ready += study_in_group(study, i, kind) && ready_for(&study->members[i], task->task);
+    }
     for (uint32_t i = 0; i < study->members_count; i++) {
         const struct study_member *member = &study->members[i];
         bool asked = ready >= task->quorum ? ready_for(member, task->task) : member->live;
-        if (member->verdict == MEMBER_ALLOWED)
+        if (member->verdict == MEMBER_ALLOWED && study_in_group(study, i, kind))
             task->sites[i].standing = asked ? STANDING_EXPECTED : STANDING_AWAY;
     }
-    study->phase = kind == TASK_TRAIN ? STUDY_TRAINING : STUDY_EVALUATING;
+    study->phase = kind == TASK_EVALUATE ? STUDY_EVALUATING : STUDY_TRAINING;
     effects->task = task->task;
     round_open(task, now_ms, effects);
     offer_to_undecided(study, effects); /* a lost offer, or a lost answer to it */
@@ -191,7 +191,7 @@ static void start_if_ready(struct study *study, uint64_t now_ms, struct effects 
         return;
     effect_store(effects);
     study->started_ms = now_ms;
-    open_task(study, TASK_TRAIN, now_ms, effects);
+    open_task(study, study_first_task(study), now_ms, effects);
 }
 
 static struct result launch(struct study *study, const struct study_event *event,
@@ -215,6 +215,7 @@ static struct result launch(struct study *study, const struct study_event *event
     study->rounds = plan->training.rounds;
     study->every = plan->validation.every;
     study->quorum = plan->aggregation.quorum;
+    study->threshold = plan->aggregation.secure ? plan->aggregation.secure_threshold : 0;
     study->allowance_ms = (uint64_t)(plan->aggregation.deadline_s * 1000);
     if (study->allowance_ms < 1)
         study->allowance_ms = 1;
@@ -264,6 +265,8 @@ static struct result join(struct study *study, const struct study_event *event,
                           struct effects *effects, struct why *why)
 {
     const struct round *task = &study->task;
+    if (!study_in_group(study, event->site, task->kind))
+        return DONE; /* it has no keys for the round under way, and waits for the next */
     uint32_t others = round_tally(task, STANDING_COUNTED) + round_tally(task, STANDING_EXPECTED);
     if (study->phase == STUDY_VALIDATING && task->sites[event->site].standing == STANDING_OUT)
         return DONE; /* it is not asked */
@@ -292,14 +295,6 @@ static struct result hello(struct study *study, const struct study_event *event,
     return DONE;
 }
 
-static bool same_verdict(const struct study_member *member, const struct study_event *event,
-                         enum member_verdict verdict)
-{
-    return member->verdict == verdict && member->live &&
-           member->declared_patients == event->declared_patients &&
-           strcmp(member->reason, event->reason ? event->reason : "") == 0;
-}
-
 static struct result take_verdict(struct study *study, const struct study_event *event,
                                   struct effects *effects, struct why *why)
 {
@@ -322,7 +317,7 @@ static struct result take_verdict(struct study *study, const struct study_event 
     if (member->verdict == MEMBER_ALLOWED && verdict == MEMBER_ASKING)
         return failed(why, RESULT_REFUSED, "study '%s' is already allowed by this site",
                       study->name);
-    if (same_verdict(member, event, verdict))
+    if (study_same_answer(member, event, verdict))
         return DONE;
     bool changed = member->verdict != verdict;
     effect_store(effects);
@@ -372,11 +367,6 @@ static struct result answer(struct study *study, const struct study_event *event
     return r;
 }
 
-static bool evaluation_due(const struct study *study)
-{
-    return study->round >= study->rounds || (study->every > 0 && study->round % study->every == 0);
-}
-
 static struct result aggregated(struct study *study, const struct study_event *event,
                                 struct effects *effects, struct why *why)
 {
@@ -397,7 +387,7 @@ static struct result aggregated(struct study *study, const struct study_event *e
         effect_note(effects, NOTE_TASK_ABORTED, EFFECT_EVERYBODY);
         study->task.phase = ROUND_ABORTED;
         reason_set(study->task.reason, event->reason);
-        abort_or_retry(study, TASK_TRAIN, event->reason, event->now_ms, effects);
+        abort_or_retry(study, study->task.kind, event->reason, event->now_ms, effects);
         return DONE;
     }
     study->round++;
@@ -407,7 +397,7 @@ static struct result aggregated(struct study *study, const struct study_event *e
     memcpy(study->candidate, event->candidate, PLAN_HASH_BYTES);
     memcpy(study->evaluation, event->evaluation, PLAN_HASH_BYTES);
     effect_note(effects, NOTE_MODEL, EFFECT_EVERYBODY);
-    if (evaluation_due(study)) {
+    if (study_evaluation_due(study)) {
         tell_closed(study, effects);
         open_task(study, TASK_EVALUATE, event->now_ms, effects);
     } else {
@@ -478,7 +468,20 @@ static struct result resume(struct study *study, const struct study_event *event
         offer_to_undecided(study, effects);
         return DONE;
     }
-    open_task(study, study->task.kind, event->now_ms, effects);
+    bool evaluates = study->task.kind == TASK_EVALUATE;
+    open_task(study, evaluates ? TASK_EVALUATE : study_first_task(study), event->now_ms, effects);
+    return DONE;
+}
+
+static struct result relayed(struct study *study, const struct study_event *event,
+                             struct effects *effects, struct why *why)
+{
+    if (study->phase != STUDY_RELAYING || event->task != study->task.task)
+        return failed(why, RESULT_REFUSED, "study '%s' waits for no input after task %u",
+                      study->name, event->task);
+    effect_store(effects);
+    memcpy(study->input, event->input, PLAN_HASH_BYTES);
+    open_task(study, task_of_stage(task_stage(study->task.kind) + 1), event->now_ms, effects);
     return DONE;
 }
 
@@ -537,6 +540,9 @@ static struct result restart(struct study *study, const struct study_event *even
     case STUDY_CONFIRMING:
         effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
         break;
+    case STUDY_RELAYING:
+        effect_add(effects, EFFECT_RELAY, EFFECT_EVERYBODY);
+        break;
     case STUDY_NONE:
     case STUDY_PAUSED:
     case STUDY_FINISHED:
@@ -586,6 +592,8 @@ struct result study_step(struct study *study, const struct study_event *event,
         return restart(study, event, effects, why);
     case STUDY_EVENT_VALIDATE:
         return validate_open(study, event, effects, why);
+    case STUDY_EVENT_RELAYED:
+        return relayed(study, event, effects, why);
     }
     return failed(why, RESULT_REFUSED, "unknown event");
 }

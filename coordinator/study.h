@@ -28,6 +28,7 @@ struct study_member {
     uint64_t declared_patients;
     double epsilon_budget;
     unsigned char fingerprint[PLAN_HASH_BYTES]; /* of its data */
+    uint32_t stage; /* last stage of the secure round under way that counts it; 0 = none */
 };
 
 enum study_phase {
@@ -43,6 +44,7 @@ enum study_phase {
     /* study_validate.h; the study stays finished */
     STUDY_VALIDATING, /* a finished model's evaluate task is open */
     STUDY_CONFIRMING, /* waits for STUDY_EVENT_POOLED of that task */
+    STUDY_RELAYING,   /* between two stages of a secure round: waits for STUDY_EVENT_RELAYED */
 };
 
 /* Plain data: may be copied, compared and stored. */
@@ -53,6 +55,7 @@ struct study {
     uint32_t rounds;       /* of the plan */
     uint32_t every;        /* rounds between evaluations */
     uint32_t quorum;       /* of a train task */
+    uint32_t threshold;    /* of secure aggregation; 0 = without */
     uint64_t allowance_ms; /* from the opening of a task to its deadline */
     uint32_t round;        /* training rounds completed */
     uint32_t tasks;        /* tasks opened so far = number of the last one */
@@ -63,7 +66,8 @@ struct study {
     unsigned char candidate[PLAN_HASH_BYTES];  /* what the next evaluation judges */
     unsigned char evaluation[PLAN_HASH_BYTES]; /* model set of that evaluation */
     unsigned char best[PLAN_HASH_BYTES];
-    char reason[MESSAGE_REASON_BYTES]; /* paused, stopped, last abort */
+    unsigned char input[PLAN_HASH_BYTES]; /* of the open secure stage, from SHARES on */
+    char reason[MESSAGE_REASON_BYTES];    /* paused, stopped, last abort */
     uint64_t launched_ms, started_ms, ended_ms, gather_ms, nudge_ms;
     uint32_t members_count;
     struct study_member members[PLAN_SITES_MAX];
@@ -86,6 +90,7 @@ enum study_event_kind {
     STUDY_EVENT_TIMER,
     STUDY_EVENT_RESTART,
     STUDY_EVENT_VALIDATE, /* evaluation, asked; only on a finished study */
+    STUDY_EVENT_RELAYED,  /* task, input */
 };
 
 /* A counted update that the aggregation refused after all. */
@@ -106,6 +111,7 @@ struct study_event {
     const unsigned char *fingerprint;                    /* [PLAN_HASH_BYTES] */
     const unsigned char *digest;                         /* [PLAN_HASH_BYTES] */
     const unsigned char *model, *candidate, *evaluation; /* [PLAN_HASH_BYTES] */
+    const unsigned char *input;                          /* [PLAN_HASH_BYTES] */
     const struct study_refusal *refusals;                /* AGGREGATED */
     size_t refusals_count;
     double score;
@@ -122,11 +128,26 @@ struct result study_step(struct study *study, const struct study_event *event,
 /* When STUDY_EVENT_TIMER is due; UINT64_MAX = nothing to wait for. */
 uint64_t study_wake(const struct study *study);
 
+/* The kind with which a training round begins: KEYS in a secure study, else TRAIN. */
+enum task_kind study_first_task(const struct study *study);
+
+/* study_secure.c, for study.c: whether the site takes part in such a task, given the stages that
+ * counted it; and the answers without which the task is nothing. */
+bool study_in_group(const struct study *study, uint32_t site, enum task_kind kind);
+uint32_t study_task_quorum(const struct study *study, enum task_kind kind);
+/* A complete stage of a secure round: notes whom it counts; true while another stage follows, and
+ * then the study waits for its input. */
+bool study_stage_done(struct study *study, struct effects *effects);
+
 /* Index of the site of that name, or members_count. */
 uint32_t study_find(const struct study *study, const char *site);
 
 /* The task of that number if it is the open or the last closed one, else NULL. */
 const struct round *study_task(const struct study *study, uint32_t task);
+
+/* What the sites of the open task are given: the model, the evaluation's set, or a stage's input.
+ */
+const unsigned char *study_input(const struct study *study);
 
 /* A train or evaluate task is open. */
 bool study_task_open(const struct study *study);
@@ -140,7 +161,15 @@ struct result study_check_answer(const struct study *study, uint32_t site, uint3
 struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
                           const unsigned char digest[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
 
-/* Training, aggregating, evaluating, pooling, gathering or validating. */
+/* For study.c: whether a site said the very same before; whether the round just made is evaluated.
+ */
+bool study_same_answer(const struct study_member *member, const struct study_event *event,
+                       enum member_verdict verdict);
+bool study_evaluation_due(const struct study *study);
+/* Sites may keep their figures to themselves; a study goes on without. */
+bool study_all_withhold(const struct round *task);
+
+/* Training, aggregating, evaluating, pooling, gathering, validating, or between two stages. */
 bool study_active(const struct study *study);
 
 /* Finished or stopped: no more training; a finished study's model may be under validation. */

@@ -28,6 +28,8 @@ const char *study_phase_name(enum study_phase phase)
     case STUDY_VALIDATING:
     case STUDY_CONFIRMING:
         return "validating";
+    case STUDY_RELAYING:
+        return "relaying";
     }
     return "unknown";
 }
@@ -67,6 +69,7 @@ bool study_active(const struct study *study)
     case STUDY_POOLING:
     case STUDY_VALIDATING:
     case STUDY_CONFIRMING:
+    case STUDY_RELAYING:
         return true;
     case STUDY_NONE:
     case STUDY_PAUSED:
@@ -75,6 +78,13 @@ bool study_active(const struct study *study)
         break;
     }
     return false;
+}
+
+const unsigned char *study_input(const struct study *study)
+{
+    if (study->task.kind == TASK_EVALUATE)
+        return study->evaluation;
+    return study->task.kind == study_first_task(study) ? study->model : study->input;
 }
 
 bool study_task_open(const struct study *study)
@@ -101,6 +111,25 @@ uint64_t study_wake(const struct study *study)
     if (study_task_open(study))
         return round_wake(&study->task);
     return study->phase == STUDY_GATHERING ? study->nudge_ms : UINT64_MAX;
+}
+
+bool study_same_answer(const struct study_member *member, const struct study_event *event,
+                       enum member_verdict verdict)
+{
+    return member->verdict == verdict && member->live &&
+           member->declared_patients == event->declared_patients &&
+           strcmp(member->reason, event->reason ? event->reason : "") == 0;
+}
+
+bool study_evaluation_due(const struct study *study)
+{
+    return study->round >= study->rounds || (study->every > 0 && study->round % study->every == 0);
+}
+
+bool study_all_withhold(const struct round *task)
+{
+    return round_tally(task, STANDING_DECLINED) + round_tally(task, STANDING_REFUSED) > 0 &&
+           round_hopeless(task);
 }
 
 struct result study_check_answer(const struct study *study, uint32_t site, uint32_t task,

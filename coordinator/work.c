@@ -6,6 +6,7 @@
 #include "coordinator/combine.h"
 #include "coordinator/pooling.h"
 #include "coordinator/work_gate.h"
+#include "coordinator/work_secure.h"
 #include "coordinator/work_validate.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -100,7 +101,8 @@ static struct result make_record(const struct study *study, const struct combine
         json_t *o = json_object();
         json_object_set_new(o, "site", json_string_nocheck(study->members[s->site].name));
         json_object_set_new(o, "patients", json_real(s->patients));
-        json_object_set_new(o, "norm", json_real(s->norm));
+        if (isfinite(s->norm))
+            json_object_set_new(o, "norm", json_real(s->norm));
         if (isfinite(s->cosine))
             json_object_set_new(o, "cosine", json_real(s->cosine));
         if (isfinite(s->weight))
@@ -162,9 +164,13 @@ static struct result make_round(struct drive *drive, const struct running *runni
         return failed(why, RESULT_SYSTEM, "out of memory");
     TRY(load_server(drive, &running->study, &made->server, why));
     TRY(server_copy(&made->start, &made->server, why));
-    TRY(read_updates(drive, &running->study, updates, why));
-    TRY(combine_round(&running->plan, &made->server, updates->list, updates->n, &made->outcome,
-                      why));
+    if (running->plan.aggregation.secure) {
+        TRY(secure_combine(drive, running, &made->server, &made->outcome, why));
+    } else {
+        TRY(read_updates(drive, &running->study, updates, why));
+        TRY(combine_round(&running->plan, &made->server, updates->list, updates->n, &made->outcome,
+                          why));
+    }
     TRY(make_record(&running->study, &made->outcome, &made->record, why));
     return make_models(drive, running, updates, made, why);
 }
@@ -294,10 +300,15 @@ void drive_work(struct drive *drive, struct running *running, uint64_t now_ms)
     struct why why;
     enum work work = running->work;
     running->work = WORK_NONE;
-    struct result r = work == WORK_AGGREGATE ? aggregate(drive, running, now_ms, &why)
-                      : running->study.phase == STUDY_CONFIRMING
-                          ? validate_pool(drive, running, now_ms, &why)
-                          : pool(drive, running, now_ms, &why);
+    struct result r = DONE;
+    if (work == WORK_AGGREGATE)
+        r = aggregate(drive, running, now_ms, &why);
+    else if (work == WORK_RELAY)
+        r = secure_relay(drive, running, now_ms, &why);
+    else if (running->study.phase == STUDY_CONFIRMING)
+        r = validate_pool(drive, running, now_ms, &why);
+    else
+        r = pool(drive, running, now_ms, &why);
     if (ok(r))
         return;
     log_error("study %s: %s", running->study.name, why.text);

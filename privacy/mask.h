@@ -18,8 +18,9 @@
  *   - it reveals only what at least `threshold` sites have agreed on, its own list;
  *   - of one other site it reveals the seed's share or the key's share, never both;
  *   - a list of fewer than `threshold` survivors, or without itself, is refused.
- * With 2 threshold > sites + colluders + 1, two different lists cannot both find `threshold` sites,
- * so nobody collects both secrets of one site and a single input is never opened; mask_threshold
+ * With 2 threshold > sites + colluders, two different lists cannot both find `threshold` sites: of
+ * the honest ones, sites - colluders, each list needs threshold - colluders that agree on no other.
+ * So nobody collects both secrets of one site and a single input is never opened; mask_threshold
  * gives 2/3. All of this is for one round: keys and seeds are drawn anew for the next. */
 #ifndef CONSILIUM_PRIVACY_MASK_H
 #define CONSILIUM_PRIVACY_MASK_H
@@ -90,7 +91,8 @@ void mask_site_free(struct mask_site *site); /* wipes */
 
 void mask_site_advert(const struct mask_site *site, struct mask_advert *advert);
 
-/* Everyone's adverts, adverts[sites]; the own one must come back unchanged. */
+/* Everyone's adverts, adverts[sites], all zeros for a site that takes no part; the own one must
+ * come back unchanged. MASK_TOO_FEW below threshold. */
 enum mask_result mask_site_peers(struct mask_site *site, const struct mask_advert *adverts);
 
 /* Shares for each site, sealed[sites] (the own entry stays zero). */

@@ -68,13 +68,21 @@ void mask_site_advert(const struct mask_site *site, struct mask_advert *advert)
     *advert = site->advert;
 }
 
+/* A site that sent no advert has no shares and takes no part. */
+static bool is_absent(const struct mask_advert *advert)
+{
+    return sodium_is_zero((const unsigned char *)advert, sizeof *advert);
+}
+
 enum mask_result mask_site_peers(struct mask_site *s, const struct mask_advert *adverts)
 {
     unsigned char seed[MASK_KEY_BYTES];
+    unsigned there = 0;
     if (s->stage != STAGE_NEW || memcmp(&adverts[s->index], &s->advert, sizeof s->advert) != 0)
         return MASK_BAD_INPUT;
     for (unsigned j = 0; j < s->sites; j++) {
-        if (j == s->index)
+        there += !is_absent(&adverts[j]);
+        if (j == s->index || is_absent(&adverts[j]))
             continue;
         /* Neither a point of small order nor a copy of another site's key. */
         int bad = mask_pair_seed(seed, s->mask_secret, s->advert.mask_public,
@@ -87,6 +95,8 @@ enum mask_result mask_site_peers(struct mask_site *s, const struct mask_advert *
         if (bad)
             return MASK_BAD_KEY;
     }
+    if (there < s->threshold)
+        return MASK_TOO_FEW;
     memcpy(s->peers, adverts, s->sites * sizeof *adverts);
     s->stage = STAGE_MET;
     return MASK_OK;
@@ -135,7 +145,7 @@ enum mask_result mask_site_shares(struct mask_site *s, struct rng *rng, struct m
     memset(sealed, 0, s->sites * sizeof *sealed);
     enum mask_result rc = MASK_OK;
     for (unsigned j = 0; j < s->sites && rc == MASK_OK; j++) {
-        if (j != s->index)
+        if (j != s->index && !is_absent(&s->peers[j]))
             rc = seal(s, rng, j, &keys[j], &seeds[j], &sealed[j]);
     }
     s->held[s->index] = (struct held){true, keys[s->index], seeds[s->index]};
@@ -148,7 +158,8 @@ enum mask_result mask_site_receive(struct mask_site *s, unsigned from,
                                    const struct mask_sealed *sealed)
 {
     unsigned char key[crypto_secretbox_KEYBYTES], plain[2 * SHAMIR_SECRET_BYTES];
-    if (s->stage != STAGE_MET || from >= s->sites || from == s->index || s->held[from].have)
+    if (s->stage != STAGE_MET || from >= s->sites || from == s->index || s->held[from].have ||
+        is_absent(&s->peers[from]))
         return MASK_BAD_INPUT;
     if (box_key(s, from, from, "sh", key) != 0)
         return MASK_BAD_KEY;

@@ -38,7 +38,7 @@ static struct result read_study_answer(struct message_study_answer *to,
 
 static struct result read_task(struct message_task *to, const Cns__Task *from, struct why *why)
 {
-    if (from->kind != TASK_TRAIN && from->kind != TASK_EVALUATE)
+    if (!task_kind_known(from->kind))
         return failed(why, RESULT_INPUT, "field 'kind' is %u, not a kind of task", from->kind);
     to->kind = (enum task_kind)from->kind;
     to->round = from->round;
@@ -87,7 +87,7 @@ static struct result read_task_closed(struct message_task_closed *to, const Cns_
 static struct result read_object_offer(struct message_object_offer *to,
                                        const Cns__ObjectOffer *from, struct why *why)
 {
-    if (from->kind < OBJECT_MODEL || from->kind > OBJECT_REPLY)
+    if ((from->kind < OBJECT_MODEL || from->kind > OBJECT_REPLY) && from->kind != OBJECT_SECURE)
         return failed(why, RESULT_INPUT, "field 'kind' is %u, not a kind of object", from->kind);
     if (from->plain_bytes > OBJECT_BYTES_MAX)
         return failed(why, RESULT_INPUT, "an object of %llu bytes is larger than %d",

@@ -99,13 +99,31 @@ struct message_study_answer {
     double epsilon_budget; /* what the site's ledger grants this study; 0 without privacy */
 };
 
-enum task_kind { TASK_TRAIN = 1, TASK_EVALUATE };
+/* A round of a study with secure aggregation is five tasks: KEYS, SHARES, TRAIN, AGREE, REVEAL
+ * (privacy/mask.h); of any other study it is TRAIN alone. */
+enum task_kind {
+    TASK_TRAIN = 1,
+    TASK_EVALUATE,
+    TASK_KEYS = 30, /* keys for the round, signed */
+    TASK_SHARES,    /* shares of the secrets, sealed from site to site */
+    TASK_AGREE,     /* tags on whose inputs arrived */
+    TASK_REVEAL,    /* shares that open the sum */
+};
+
+/* "train", "keys", ...; false for what is no kind. */
+const char *task_kind_name(enum task_kind kind);
+bool task_kind_known(uint32_t kind);
+
+/* Place of a task in a secure round, 1 (KEYS) to 5 (REVEAL); 0 for an evaluation. */
+enum { TASK_STAGES = 5 };
+uint32_t task_stage(enum task_kind kind);
+enum task_kind task_of_stage(uint32_t stage); /* 1 .. TASK_STAGES */
 
 struct message_task {
     enum task_kind kind;
     uint32_t round; /* training round that this belongs to, from 1 */
     unsigned char plan_hash[PLAN_HASH_BYTES];
-    unsigned char model_hash[PLAN_HASH_BYTES]; /* BLAKE2b of the model object's plaintext */
+    unsigned char model_hash[PLAN_HASH_BYTES]; /* BLAKE2b of the task's input object's plaintext */
     unsigned char seed[32];                    /* of the codec's rotation, public */
     uint64_t deadline_ms;                      /* Unix time */
     unsigned char object[OBJECT_ID_BYTES];     /* the model (or model set) to be fetched */
@@ -151,7 +169,13 @@ struct message_task_closed {
     unsigned char candidate_hash[PLAN_HASH_BYTES], best_hash[PLAN_HASH_BYTES];
 };
 
-enum object_kind { OBJECT_MODEL = 1, OBJECT_UPDATE, OBJECT_EVALUATION, OBJECT_REPLY };
+enum object_kind {
+    OBJECT_MODEL = 1,
+    OBJECT_UPDATE,
+    OBJECT_EVALUATION,
+    OBJECT_REPLY,
+    OBJECT_SECURE = 30
+};
 
 struct message_object_offer {
     unsigned char object[OBJECT_ID_BYTES];

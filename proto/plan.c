@@ -3,6 +3,7 @@
  * plan_check.c. */
 #include "proto/plan.h"
 
+#include "privacy/mask.h"
 #include "proto/base/conf.h"
 #include "proto/base/fs.h"
 #include "proto/plan_check.h"
@@ -47,6 +48,11 @@ static void default_rest(struct plan *plan)
     struct plan_aggregation *a = &plan->aggregation;
     set_default(&a->max_share, a->byzantine > 0 ? 0.3 : 0.5);
     set_default(&a->deadline_s, 600.0);
+    if (a->secure) {
+        set_default_count(&a->secure_threshold, mask_threshold(plan->sites_count));
+        set_default_count(&a->secure_colluders, 1);
+        set_default_count(&a->quorum, a->secure_threshold);
+    }
     set_default_count(&a->quorum, (plan->sites_count * 2 + 2) / 3);
     struct plan_validation *v = &plan->validation;
     set_default_count(&v->every, 5);

@@ -134,6 +134,10 @@ struct plan_aggregation {
     unsigned quorum;   /* updates without which a round is not closed */
     double deadline_s; /* from the opening of the round */
     double max_norm;   /* updates above are refused; 0 = ten times the last median */
+    /* Secure aggregation: the coordinator sees only the sum (privacy/mask.h). */
+    bool secure;
+    unsigned secure_threshold; /* sites whose answers open a sum; default floor(2n/3) + 1 */
+    unsigned secure_colluders; /* sites that may tell the coordinator all they know; default 1 */
 };
 
 struct plan_validation {

@@ -324,6 +324,7 @@ struct result plan_check(const struct plan *plan, const struct conf_source *sour
     TRY(check_training(plan, source, why));
     TRY(check_privacy(plan, source, why));
     TRY(check_aggregation(plan, source, why));
+    TRY(plan_check_secure(plan, source, why));
     struct why codec_why;
     struct codec codec;
     if (!ok(codec_parse(plan->compression, &codec, &codec_why)))

@@ -9,4 +9,9 @@
 struct result plan_check(const struct plan *plan, const struct conf_source *source,
                          struct why *why) MUST_CHECK;
 
+/* The part on secure aggregation: what does not go together with it, and a threshold that keeps
+ * single inputs secret. Part of plan_check. */
+struct result plan_check_secure(const struct plan *plan, const struct conf_source *source,
+                                struct why *why) MUST_CHECK;
+
 #endif

@@ -3,7 +3,9 @@
  * evaluation. */
 #include "proto/plan_privacy.h"
 
+#include "privacy/mask.h"
 #include "proto/base/cleanup.h"
+#include "proto/plan_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,28 @@ struct result plan_noise(const struct plan *plan, uint64_t declared_patients, do
                  why);
 }
 
+double plan_noise_share(const struct plan *plan, double noise)
+{
+    const struct plan_aggregation *a = &plan->aggregation;
+    if (!a->secure)
+        return noise;
+    return mask_noise_share(noise, a->secure_threshold, a->secure_colluders);
+}
+
+double plan_lot(const struct plan *plan, uint64_t declared_patients)
+{
+    double held_out = plan->validation.holdout;
+    held_out = held_out > 0.0 && held_out < 1.0 ? held_out : 0.0;
+    return (double)declared_patients * (1.0 - held_out) * plan->privacy.sampling_rate;
+}
+
+double plan_noise_delta(const struct plan *plan, uint64_t parameters)
+{
+    if (!plan->aggregation.secure || plan->privacy.mode == PRIVACY_NONE)
+        return 0.0;
+    return mask_noise_delta(parameters, plan->training.rounds, plan->sites_count);
+}
+
 struct result plan_cost(const struct plan *plan, uint64_t declared_patients,
                         struct plan_cost *ret_cost, struct why *why)
 {
@@ -80,7 +104,10 @@ struct result plan_cost(const struct plan *plan, uint64_t declared_patients,
         return failed(why, RESULT_SYSTEM, "no memory for the privacy events");
     TRY(plan_noise(plan, declared_patients, &ret_cost->noise_multiplier, why));
     TRY(plan_events(plan, declared_patients, ret_cost->noise_multiplier, events, why));
+    struct model model;
+    TRY(plan_build_model(plan, &model, why));
+    double delta = plan->privacy.delta - plan_noise_delta(plan, model.parameters);
     ret_cost->steps = events->events[0].steps;
     ret_cost->evaluations = events->count > 1 ? events->events[1].steps : 0;
-    return check(accountant_epsilon(events, plan->privacy.delta, NULL, &ret_cost->bound), why);
+    return check(accountant_epsilon(events, delta, NULL, &ret_cost->bound), why);
 }

@@ -31,6 +31,18 @@ struct result plan_events(const struct plan *plan, uint64_t declared_patients, d
 struct result plan_noise(const struct plan *plan, uint64_t declared_patients, double *ret_noise,
                          struct why *why) MUST_CHECK;
 
+/* Noise multiplier of a site's own share: with secure aggregation noise / sqrt(t - c), since any
+ * sum that opens holds the shares of t - c sites that do not collude; without it the noise itself.
+ */
+double plan_noise_share(const struct plan *plan, double noise);
+
+/* Patients of one step at a site that declares so many: those held out less, times the rate. */
+double plan_lot(const struct plan *plan, uint64_t declared_patients);
+
+/* What accounting a sum of rounded Gaussians as one Gaussian adds to delta over the study; 0
+ * without secure aggregation. */
+double plan_noise_delta(const struct plan *plan, uint64_t parameters);
+
 /* The whole cost; all zero for a plan without privacy. */
 struct result plan_cost(const struct plan *plan, uint64_t declared_patients,
                         struct plan_cost *ret_cost, struct why *why) MUST_CHECK;

@@ -129,6 +129,9 @@ static const cyaml_schema_field_t AGGREGATION[] = {
     CYAML_FIELD_UINT("quorum", OPT, struct plan_aggregation, quorum),
     CYAML_FIELD_FLOAT("deadline_s", OPT, struct plan_aggregation, deadline_s),
     CYAML_FIELD_FLOAT("max_norm", OPT, struct plan_aggregation, max_norm),
+    CYAML_FIELD_BOOL("secure", OPT, struct plan_aggregation, secure),
+    CYAML_FIELD_UINT("secure_threshold", OPT, struct plan_aggregation, secure_threshold),
+    CYAML_FIELD_UINT("secure_colluders", OPT, struct plan_aggregation, secure_colluders),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t VALIDATION[] = {

@@ -26,7 +26,7 @@ struct policy_file {
     int *decision;
     struct plan_level *researchers, *features_refused;
     unsigned researchers_count, features_refused_count;
-    bool *privacy_required;
+    bool *privacy_required, *noise_shares;
     double *epsilon_per_study, *epsilon_per_year, *epsilon_total, *delta;
     uint64_t *min_patients;
     int *metrics;
@@ -43,6 +43,7 @@ static const cyaml_schema_field_t POLICY[] = {
     CYAML_FIELD_SEQUENCE("features_refused", OPT | CYAML_FLAG_POINTER, struct policy_file,
                          features_refused, &plan_level_schema, 0, POLICY_NAMES_MAX),
     CYAML_FIELD_BOOL_PTR("privacy_required", OPT, struct policy_file, privacy_required),
+    CYAML_FIELD_BOOL_PTR("noise_shares", OPT, struct policy_file, noise_shares),
     CYAML_FIELD_FLOAT_PTR("epsilon_per_study", OPT, struct policy_file, epsilon_per_study),
     CYAML_FIELD_FLOAT_PTR("epsilon_per_year", OPT, struct policy_file, epsilon_per_year),
     CYAML_FIELD_FLOAT_PTR("epsilon_total", OPT, struct policy_file, epsilon_total),
@@ -92,6 +93,7 @@ static void apply(struct policy *policy, struct policy_file *file)
     if (file->validation)
         policy->validation = (enum policy_validation) * file->validation;
     OVERRIDE(privacy_required);
+    OVERRIDE(noise_shares);
     OVERRIDE(epsilon_per_study);
     OVERRIDE(epsilon_per_year);
     OVERRIDE(epsilon_total);
@@ -187,6 +189,11 @@ struct result policy_check(const struct policy *policy, const struct plan *plan,
                       "this site's policy requires differential privacy: set 'privacy: {mode: "
                       "patient, epsilon: %g}'",
                       policy->epsilon_per_study);
+    if (plan->privacy.mode == PRIVACY_PATIENT && plan->aggregation.secure && !policy->noise_shares)
+        return failed(
+            why, RESULT_REFUSED,
+            "this site's policy wants the whole noise of a study added at the site; with "
+            "'noise_shares: true' it would accept a share of it under secure aggregation");
     if (plan->privacy.mode == PRIVACY_PATIENT && epsilon > policy->epsilon_per_study)
         return failed(why, RESULT_REFUSED,
                       "this site's policy allows epsilon %g for one study, the plan costs %.4g",

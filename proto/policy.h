@@ -30,6 +30,7 @@ struct policy {
     struct plan_level *features_refused; /* plan feature names that never take part */
     unsigned features_refused_count;
     bool privacy_required; /* refuse plans without differential privacy */
+    bool noise_shares; /* accept plans whose noise is shared by the sites of a secure aggregation */
     double epsilon_per_study;
     double epsilon_per_year;
     double epsilon_total; /* the ledger's budget, for ever */
@@ -41,7 +42,8 @@ struct policy {
     enum policy_validation validation;
 };
 
-/* The safe default: ask, privacy required, epsilon 1 a study, 2 a year, 10 for ever, delta 1e-6. */
+/* The safe default: ask, privacy required, all noise at the site, epsilon 1 a study, 2 a year, 10
+ * for ever, delta 1e-6. */
 void policy_default(struct policy *policy);
 
 /* As plan_parse, for a policy; keys left out keep the default. */

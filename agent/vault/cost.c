@@ -17,14 +17,16 @@
 
 #define YEAR_MS (UINT64_C(365) * 24 * 3600 * 1000)
 
-/* How far one patient moves the sum that is released, in clip norms: 1 + eta. */
+/* How far one patient moves the sum that is released, in clip norms: 1 + eta. The grid is that of
+ * the site's own noise. */
 static double sensitivity(const struct plan *plan, const struct model *model, double noise)
 {
     struct release_grid grid;
-    if (release_grid_init(&grid, plan->privacy.clip_norm, noise, model->parameters,
+    double share = plan_noise_share(plan, noise);
+    if (release_grid_init(&grid, plan->privacy.clip_norm, share, model->parameters,
                           CLIP_SLOT_ROWS_MAX) != 0)
         return (double)INFINITY; /* no noise is enough: the accountant refuses it */
-    return noise / grid.effective_noise;
+    return share / grid.effective_noise;
 }
 
 struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
@@ -52,13 +54,18 @@ struct result cost_of_plan(const struct plan *plan, uint64_t declared_patients,
     TRY(plan_events(plan, declared_patients, noise / sensitivity(plan, &model, noise), events,
                     why));
     struct accountant_bound bound;
-    enum accountant_result r = accountant_epsilon(events, plan->privacy.delta, NULL, &bound);
+    double slack = plan_noise_delta(plan, model.parameters);
+    enum accountant_result r =
+        accountant_epsilon(events, plan->privacy.delta - slack, NULL, &bound);
     if (r != ACCOUNTANT_OK)
         return failed(why, RESULT_INPUT, "the plan's privacy cannot be accounted for: %s",
                       accountant_text(r));
     ret_charge->epsilon = bound.upper;
     ret_charge->delta = plan->privacy.delta;
     ret_charge->noise_multiplier = noise;
+    const struct privacy_event rounding = {.kind = EVENT_EPSILON_DELTA, .steps = 1, .delta = slack};
+    if (slack > 0.0 && event_list_add(events, &rounding) != 0)
+        return failed(why, RESULT_INPUT, "the plan has more privacy events than fit the ledger");
     if (event_list_text(events, ret_charge->events, sizeof ret_charge->events) < 0)
         return failed(why, RESULT_INPUT, "the plan has more privacy events than fit the ledger");
     return DONE;
@@ -161,23 +168,59 @@ static struct result pay_after(struct budget *budget, const struct ledger_study 
     return pay(budget, &paid, record, epsilon, why);
 }
 
+/* Takes events that are nothing but an addition to delta out of the list: the Renyi filter knows no
+ * such events, its delta is lowered by them instead. */
+static double take_additions(struct event_list *events)
+{
+    double sum = 0.0;
+    size_t kept = 0;
+    for (size_t i = 0; i < events->count; i++) {
+        const struct privacy_event *e = &events->events[i];
+        if (e->kind == EVENT_EPSILON_DELTA && e->epsilon == 0.0)
+            sum += e->delta * (double)e->steps;
+        else
+            events->events[kept++] = *e;
+    }
+    events->count = kept;
+    return sum;
+}
+
+/* What all studies that were ever charged add to delta. */
+static struct result additions(const struct ledger *ledger, struct event_list *events,
+                               double *ret_sum, struct why *why)
+{
+    char error[EVENT_ERROR_MAX];
+    *ret_sum = 0.0;
+    for (size_t i = 0; i < ledger->studies_count; i++) {
+        const struct ledger_study *study = &ledger->studies[i];
+        if (!charged(study, 0))
+            continue;
+        if (event_list_parse(events, study->charge.events, error) != 0)
+            return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
+        *ret_sum += take_additions(events);
+    }
+    return DONE;
+}
+
 /* The account of everything charged since since_ms against a budget of epsilon, made anew from the
  * ledger. What was charged stays charged when the policy is lowered afterwards. */
 static struct result account(struct budget *budget, const struct ledger *ledger,
                              const struct policy *policy, double epsilon, uint64_t since_ms,
-                             struct why *why)
+                             double more, struct why *why)
 {
+    double delta = 0.0;
     char error[BUDGET_TEXT_MAX];
     CLEANUP(free_pointer) char *record = malloc(BUDGET_RECORD_MAX);
     CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
     memset(budget, 0, sizeof *budget);
     if (!record || !events)
         return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
-    if (budget_open(epsilon, policy->delta, 0, record) != 0 ||
-        budget_apply(budget, record, error) != 0)
+    TRY(additions(ledger, events, &delta, why));
+    delta = policy->delta - delta - more;
+    if (budget_open(epsilon, delta, 0, record) != 0 || budget_apply(budget, record, error) != 0)
         return failed(why, RESULT_INPUT,
                       "the policy's budget of epsilon %g at delta %g cannot be kept", epsilon,
-                      policy->delta);
+                      delta);
     for (size_t i = 0; i < ledger->studies_count; i++) {
         const struct ledger_study *study = &ledger->studies[i];
         TRY(pay_after(budget, study, events, since_ms, record, epsilon, why));
@@ -185,6 +228,7 @@ static struct result account(struct budget *budget, const struct ledger *ledger,
             continue;
         if (event_list_parse(events, study->charge.events, error) != 0)
             return failed(why, RESULT_REFUSED, "the ledger's privacy events are wrong: %s", error);
+        take_additions(events);
         const struct budget_charge paid = {.study = study->name,
                                            .purpose = "study",
                                            .time_ms = study->decided_ms,
@@ -195,13 +239,13 @@ static struct result account(struct budget *budget, const struct ledger *ledger,
 }
 
 static struct result fits(const struct ledger *ledger, const struct policy *policy,
-                          const char *study, const struct event_list *events, double epsilon,
-                          uint64_t since_ms, const char *span, struct why *why)
+                          const char *study, const struct event_list *events, double more,
+                          double epsilon, uint64_t since_ms, const char *span, struct why *why)
 {
     CLEANUP(free_pointer) struct budget *budget = malloc(sizeof *budget);
     if (!budget)
         return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
-    TRY(account(budget, ledger, policy, epsilon, since_ms, why));
+    TRY(account(budget, ledger, policy, epsilon, since_ms, more, why));
     struct budget_answer answer;
     const struct budget_charge charge = {.study = study, .purpose = "study", .events = events};
     if (budget_decide(budget, &charge, &answer, NULL) == BUDGET_ACCEPTED)
@@ -217,9 +261,9 @@ struct result cost_after_fits(const struct ledger *ledger, const struct policy *
     if (!events)
         return failed(why, RESULT_SYSTEM, "no memory for the privacy events");
     figures_event(events, models, noise);
-    TRY(fits(ledger, policy, study->name, events, policy->epsilon_total, 0,
+    TRY(fits(ledger, policy, study->name, events, 0.0, policy->epsilon_total, 0,
              "the site's whole budget", why));
-    return fits(ledger, policy, study->name, events, policy->epsilon_per_year,
+    return fits(ledger, policy, study->name, events, 0.0, policy->epsilon_per_year,
                 now_ms > YEAR_MS ? now_ms - YEAR_MS : 0, "the site's budget of a year", why);
 }
 
@@ -232,9 +276,10 @@ struct result cost_fits(const struct ledger *ledger, const struct policy *policy
     CLEANUP(free_pointer) struct event_list *events = calloc(1, sizeof *events);
     if (!events || event_list_parse(events, charge->events, error) != 0)
         return failed(why, RESULT_SYSTEM, "cannot read the study's privacy events");
-    TRY(fits(ledger, policy, study, events, policy->epsilon_total, 0, "the site's whole budget",
-             why));
-    return fits(ledger, policy, study, events, policy->epsilon_per_year,
+    double more = take_additions(events);
+    TRY(fits(ledger, policy, study, events, more, policy->epsilon_total, 0,
+             "the site's whole budget", why));
+    return fits(ledger, policy, study, events, more, policy->epsilon_per_year,
                 now_ms > YEAR_MS ? now_ms - YEAR_MS : 0, "the site's budget of a year", why);
 }
 
@@ -245,7 +290,7 @@ struct result cost_spent(const struct ledger *ledger, const struct policy *polic
     *ret_spent = (struct cost_spent){0};
     if (!budget)
         return failed(why, RESULT_SYSTEM, "no memory for the privacy account");
-    TRY(account(budget, ledger, policy, epsilon, since_ms, why));
+    TRY(account(budget, ledger, policy, epsilon, since_ms, 0.0, why));
     for (size_t i = 0; i < ledger->studies_count; i++) {
         if (charged(&ledger->studies[i], since_ms))
             ret_spent->added += ledger->studies[i].charge.epsilon;

@@ -159,14 +159,18 @@ static struct result apply_begun(struct ledger_study *study, const struct journa
     bytes_in_bytes(in, task.model_hash, sizeof task.model_hash);
     task.reuse = bytes_in_u32(in) != 0;
     bool again = study->task.state == LEDGER_TASK_BEGUN && task.task == study->task.task;
-    if (in->bad || in->left > 0 || kind < TASK_TRAIN || kind > TASK_EVALUATE ||
-        !may_begin(study, kind) || (task.task <= study->task.task && !again))
+    if (in->bad || in->left > 0 || !task_kind_known(kind) || !may_begin(study, kind) ||
+        (task.task <= study->task.task && !again))
         return no_sense(why, record);
     if (kind == TASK_EVALUATE)
         name_model(study, task.model_hash);
     task.kind = (enum task_kind)kind;
     task.attempts = again ? study->task.attempts + 1 : 1;
     study->task = task;
+    /* Counted before a share exists outside: a sum that may have been opened is never made again.
+     */
+    if (kind == TASK_REVEAL && task.round > study->revealed)
+        study->revealed = task.round;
     return DONE;
 }
 
@@ -207,7 +211,8 @@ static struct result apply_done(struct ledger_study *study, const struct journal
     if (in->bad || in->left > 0 || study->task.state != LEDGER_TASK_BEGUN ||
         study->task.task != task || release.offer.plain_bytes > OBJECT_BYTES_MAX ||
         release.models > PAYLOAD_MODELS_MAX ||
-        (release.kind != OBJECT_UPDATE && release.kind != OBJECT_EVALUATION))
+        (release.kind != OBJECT_UPDATE && release.kind != OBJECT_EVALUATION &&
+         release.kind != OBJECT_SECURE))
         return no_sense(why, record);
     study->task.state = LEDGER_TASK_DONE;
     study->task.release = release;

@@ -96,6 +96,7 @@ struct ledger_study {
         double noise;          /* their noise multiplier: the plan's */
         uint64_t first_ms, ms; /* of the first charge and the last one */
     } after;
+    uint32_t revealed; /* last round whose secure sum this site helped to open */
     uint64_t bytes_released;
     uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
     size_t local_n;        /* 0 = nothing */

@@ -74,6 +74,17 @@ struct result record_update(int fd, const char *study, uint32_t task,
     return finish(fd, line, why);
 }
 
+struct result record_word(int fd, const char *study, uint32_t task, const struct secure_word *word,
+                          const char *note, const unsigned char *plain, size_t n, struct why *why)
+{
+    json_t *line = start("secure", study, task);
+    add_bytes(line, plain, n);
+    json_object_set_new(line, "round", json_integer(word->round));
+    json_object_set_new(line, "stage", json_string(task_kind_name(word->stage)));
+    json_object_set_new(line, "note", json_string(note));
+    return finish(fd, line, why);
+}
+
 static json_t *figures_json(const struct evaluation_figures *f)
 {
     json_t *out = json_object();

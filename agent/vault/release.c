@@ -104,6 +104,19 @@ struct result release_evaluation(struct vault *vault, const struct ledger_study 
                 ret_n, why);
 }
 
+struct result release_word(struct vault *vault, const struct ledger_study *study, uint32_t task,
+                           const struct message_task *order, const struct secure_word *word,
+                           const char *note, unsigned char **ret_cipher, size_t *ret_n,
+                           struct why *why)
+{
+    CLEANUP(free_pointer) unsigned char *plain = NULL;
+    size_t n = 0;
+    TRY(secure_word_encode(word, &plain, &n, why));
+    TRY(record_word(vault->record_fd, study->name, task, word, note, plain, n, why));
+    return seal(vault, study, task, order, OBJECT_SECURE, 0, plain, n, NULL, ret_cipher, ret_n,
+                why);
+}
+
 struct result release_again(struct vault *vault, const struct ledger_study *study,
                             unsigned char **ret_cipher, size_t *ret_n, struct why *why)
 {

@@ -8,6 +8,7 @@
 #include "agent/vault/consent.h"
 #include "agent/vault/vault.h"
 #include "proto/payload.h"
+#include "proto/payload_secure.h"
 
 /* What stays at the site and is written to the ledger with the result. */
 struct release_local {
@@ -28,6 +29,13 @@ struct result release_evaluation(struct vault *vault, const struct ledger_study 
                                  uint32_t task, const struct message_task *order,
                                  struct payload_evaluation *evaluation, unsigned char **ret_cipher,
                                  size_t *ret_n, struct why *why) MUST_CHECK;
+
+/* A word of a secure round: nothing of it comes from patients, and each leaves once. note: a
+ * sentence for the record, such as whose inputs it opens. */
+struct result release_word(struct vault *vault, const struct ledger_study *study, uint32_t task,
+                           const struct message_task *order, const struct secure_word *word,
+                           const char *note, unsigned char **ret_cipher, size_t *ret_n,
+                           struct why *why) MUST_CHECK;
 
 /* A result that was released before, from the outbox; the offer is in the first scratch message. */
 struct result release_again(struct vault *vault, const struct ledger_study *study,

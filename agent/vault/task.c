@@ -12,6 +12,7 @@
 #include "agent/vault/after.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
+#include "agent/vault/secure.h"
 #include "agent/vault/study.h"
 #include "agent/vault/work.h"
 #include "proto/base/cleanup.h"
@@ -69,8 +70,13 @@ static struct result order_fits(const struct vault *vault, const struct ledger_s
     refusal->kind = DECLINE_LATE;
     if (clock_unix_ms() > o->deadline_ms + DEADLINE_GRACE_MS)
         return failed(why, RESULT_REFUSED, "the task came after its deadline");
+    refusal->kind = DECLINE_REFUSED;
+    TRY(secure_fits(vault, study, order->task, o, why));
     refusal->kind = DECLINE_BUDGET;
-    if (o->kind == TASK_TRAIN && private && study->trained >= plan->training.rounds)
+    /* A secure round is counted by its reveals: a masked update that is never opened tells nothing.
+     */
+    bool counts = o->kind == TASK_TRAIN && !plan->aggregation.secure;
+    if (counts && private && study->trained >= plan->training.rounds)
         return failed(why, RESULT_REFUSED,
                       "the privacy budget of the study is used up here: it holds %u rounds",
                       plan->training.rounds);
@@ -130,11 +136,11 @@ static struct result again(struct vault *vault, const struct ledger_study *study
     return DONE;
 }
 
-/* The model of the order, opened and checked. The caller frees *models. */
-static struct result open_model(struct vault *vault, const struct order *order,
+/* The input object of the order, opened and checked. The caller frees *ret_plain. */
+static struct result open_input(struct vault *vault, const struct order *order,
                                 const unsigned char *envelope, size_t envelope_n,
                                 const unsigned char *cipher, size_t cipher_n,
-                                struct payload_model_set *models, struct why *why)
+                                unsigned char **ret_plain, size_t *ret_n, struct why *why)
 {
     struct message *message = vault->scratch[1];
     TRY(study_from_coordinator(vault, envelope, envelope_n, MESSAGE_OBJECT_OFFER, message, why));
@@ -143,11 +149,49 @@ static struct result open_model(struct vault *vault, const struct order *order,
     if (offer->kind != OBJECT_MODEL || memcmp(offer->object, o->object, OBJECT_ID_BYTES) != 0 ||
         memcmp(offer->plain_hash, o->model_hash, PLAN_HASH_BYTES) != 0)
         return failed(why, RESULT_REFUSED, "the model that came is not the one of the task");
-    CLEANUP(free_pointer) unsigned char *plain = NULL;
-    size_t n = 0;
-    TRY(transfer_open(offer, vault->keys.seal_public, vault->keys.secrets.seal, cipher, cipher_n,
-                      &plain, &n, why));
-    return payload_model_set_decode(models, plain, n, why);
+    return transfer_open(offer, vault->keys.seal_public, vault->keys.secrets.seal, cipher, cipher_n,
+                         ret_plain, ret_n, why);
+}
+
+static bool is_secure(const struct vault *vault, const struct order *order)
+{
+    return vault->room->plan.aggregation.secure && task_stage(order->task_order.kind) > 0;
+}
+
+/* A task's input: a model set, or the words of a secure stage. */
+struct input {
+    unsigned char *plain;
+    size_t n;
+    struct payload_model_set models; /* where it is a set */
+};
+
+static void free_input(struct input *input)
+{
+    free(input->plain);
+    payload_model_set_free(&input->models);
+}
+
+/* Whether nothing of the stage comes from patients. */
+static bool is_word(const struct vault *vault, const struct order *order)
+{
+    return is_secure(vault, order) && order->task_order.kind != TASK_TRAIN;
+}
+
+static struct result compute(struct vault *vault, const struct ledger_study *study,
+                             const struct order *order, const struct input *in,
+                             unsigned char **ret_cipher, size_t *ret_n, struct why *why)
+{
+    const struct message_task *o = &order->task_order;
+    if (is_word(vault, order))
+        return secure_word(vault, study, order->task, o, in->plain, in->n, ret_cipher, ret_n, why);
+    if (is_secure(vault, order)) {
+        TRY(secure_shares(vault, study, o, in->plain, in->n, why));
+        return work_train(vault, study, order->task, o, secure_models(vault, study), ret_cipher,
+                          ret_n, why);
+    }
+    if (o->kind == TASK_TRAIN)
+        return work_train(vault, study, order->task, o, &in->models, ret_cipher, ret_n, why);
+    return work_evaluate(vault, study, order->task, o, &in->models, ret_cipher, ret_n, why);
 }
 
 /* The reply waits for the end of its slot; work that took longer than one fills the next. */
@@ -167,7 +211,7 @@ static void wait_for_slot(const struct vault *vault, const struct order *order, 
 }
 
 static struct result carry_out(struct vault *vault, const struct order *order,
-                               const struct payload_model_set *models, struct vault_reply *reply,
+                               const struct input *input, struct vault_reply *reply,
                                struct why *why)
 {
     unsigned char *cipher = NULL;
@@ -177,28 +221,27 @@ static struct result carry_out(struct vault *vault, const struct order *order,
     TRY(ledger_begun(&vault->ledger, clock_unix_ms(), order->study, order->task, o, false, why));
     const struct ledger_study *study = ledger_find(&vault->ledger, order->study);
     uint64_t started_ms = clock_monotonic_ms();
-    if (!ok(room_measure(vault, study->charge.noise_multiplier, &refusal.why)))
+    bool patients = !is_word(vault, order), slots = patients && room_on_time(vault);
+    if (patients && !ok(room_measure(vault, study->charge.noise_multiplier, &refusal.why)))
         return declined(vault, order, &refusal, reply, why);
-    if (room_on_time(vault))
+    if (slots)
         started_ms = clock_monotonic_ms();
-    struct result r =
-        o->kind == TASK_TRAIN
-            ? work_train(vault, study, order->task, o, models, &cipher, &n, &refusal.why)
-            : work_evaluate(vault, study, order->task, o, models, &cipher, &n, &refusal.why);
+    struct result r = compute(vault, study, order, input, &cipher, &n, &refusal.why);
     double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
-    if (room_on_time(vault))
-        wait_for_slot(vault, order, models->models_count, started_ms);
+    if (slots)
+        wait_for_slot(vault, order, input->models.models_count, started_ms);
     if (!ok(r)) {
         /* The detail may come from patients: it stays in the site's own log. */
         log_error("%s task %" PRIu32 ": %s", order->study, order->task, refusal.why.text);
         if (vault->ledger.journal.broken)
             return failed(why, RESULT_SYSTEM, "%s", refusal.why.text);
-        snprintf(refusal.why.text, sizeof refusal.why.text,
-                 "the computing failed at the site; its own log says why");
+        if (!is_word(vault, order))
+            snprintf(refusal.why.text, sizeof refusal.why.text,
+                     "the computing failed at the site; its own log says why");
         return declined(vault, order, &refusal, reply, why);
     }
     log_info("%s task %" PRIu32 ": %s of round %" PRIu32 " done in %.2f s", order->study,
-             order->task, o->kind == TASK_TRAIN ? "training" : "evaluation", o->round, seconds);
+             order->task, task_kind_name(o->kind), o->round, seconds);
     hand_over(vault, cipher, n, reply);
     return DONE;
 }
@@ -298,7 +341,7 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
                  study->task.attempts);
         return declined(vault, &order, &refusal, reply, why);
     }
-    if (!same && answered_before(study, &order))
+    if (!same && !is_secure(vault, &order) && answered_before(study, &order))
         return reuse(vault, &order, reply, why);
     r = order_fits(vault, study, &order, &refusal);
     if (!ok(r))
@@ -307,19 +350,19 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
         reply->type = IPC_NEED_MODEL;
         return DONE;
     }
-    struct payload_model_set models = {0};
+    CLEANUP(free_input) struct input input = {0};
     refusal.kind = DECLINE_FAILED;
-    r = open_model(vault, &order, offer, offer_n, in.at, in.left, &models, &refusal.why);
+    r = open_input(vault, &order, offer, offer_n, in.at, in.left, &input.plain, &input.n,
+                   &refusal.why);
+    if (ok(r) && !is_secure(vault, &order))
+        r = payload_model_set_decode(&input.models, input.plain, input.n, &refusal.why);
+    if (ok(r) && !is_word(vault, &order))
+        r = prepare(vault, study, &order, &input.models, &refusal);
     if (ok(r))
-        r = prepare(vault, study, &order, &models, &refusal);
-    if (ok(r))
-        r = carry_out(vault, &order, &models, reply, why);
-    else if (vault->ledger.journal.broken)
-        r = failed(why, RESULT_SYSTEM, "%s", refusal.why.text);
-    else
-        r = declined(vault, &order, &refusal, reply, why);
-    payload_model_set_free(&models);
-    return r;
+        return carry_out(vault, &order, &input, reply, why);
+    if (vault->ledger.journal.broken)
+        return failed(why, RESULT_SYSTEM, "%s", refusal.why.text);
+    return declined(vault, &order, &refusal, reply, why);
 }
 
 struct result task_fetch(struct vault *vault, const unsigned char *body, size_t n,

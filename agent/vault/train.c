@@ -229,6 +229,12 @@ struct result trainer_round(struct trainer *t, unsigned round_number, const doub
     return DONE;
 }
 
+struct result trainer_sum(struct trainer *t, const double *global, int64_t *total, struct why *why)
+{
+    memcpy(t->w, global, t->model.parameters * sizeof *t->w);
+    return private_gradient_sum(&t->private, t->part, t->w, total, why);
+}
+
 void trainer_local_parameters(const struct plan *plan, const struct model *model,
                               const double *global, const struct train_intercept *intercept,
                               double *parameters)

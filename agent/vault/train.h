@@ -49,6 +49,11 @@ struct result trainer_round(struct trainer *trainer, unsigned round_number, cons
                             const struct train_intercept *before, struct train_intercept *after,
                             float *update, struct why *why) MUST_CHECK;
 
+/* One private step at global [parameters]: the clipped and noised sum over patients as integers on
+ * the release grid, total [parameters]. One event, to be charged beforehand. */
+struct result trainer_sum(struct trainer *trainer, const double *global, int64_t *total,
+                          struct why *why) MUST_CHECK;
+
 /* The parameters to score with at this site: global, with the site's own intercept (its average
  * where the plan averages) when the plan keeps one. */
 void trainer_local_parameters(const struct plan *plan, const struct model *model,

@@ -61,4 +61,9 @@ struct result private_gradient_mean(struct private_gradient *private,
                                     const struct dataset_part *part, const double *parameters,
                                     double *gradient, struct why *why) MUST_CHECK;
 
+/* The same sum as integers on the grid, not divided: total [parameters]. */
+struct result private_gradient_sum(struct private_gradient *private,
+                                   const struct dataset_part *part, const double *parameters,
+                                   int64_t *total, struct why *why) MUST_CHECK;
+
 #endif

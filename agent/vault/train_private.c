@@ -6,6 +6,7 @@
 #include "agent/vault/locked.h"
 #include "privacy/noise.h"
 #include "proto/plan_model.h"
+#include "proto/plan_privacy.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -16,14 +17,6 @@ size_t private_gradient_patient_rows(const struct plan *plan)
     size_t most = plan->privacy.max_rows_per_patient;
     most = most < CLIP_PATIENT_ROWS_MAX ? most : CLIP_PATIENT_ROWS_MAX;
     return most > 0 ? most : 1;
-}
-
-/* What the plan makes of a site's declared number: the patients of one step, held out ones less. */
-static double lot_of(const struct plan *plan, uint64_t declared)
-{
-    double held_out = plan->validation.holdout;
-    held_out = held_out > 0.0 && held_out < 1.0 ? held_out : 0.0;
-    return (double)declared * (1.0 - held_out) * plan->privacy.sampling_rate;
 }
 
 static struct result check_constants(const struct plan *plan, const struct train_site *site,
@@ -71,7 +64,7 @@ struct result private_gradient_create(struct private_gradient *private, const st
     struct clip_settings settings = {.grid = private->grid,
                                      .batch_rows = TRAIN_BATCH_ROWS,
                                      .patient_rows = private_gradient_patient_rows(plan)};
-    private->lot = lot_of(plan, site->declared_patients);
+    private->lot = plan_lot(plan, site->declared_patients);
     private->patients = part->patients;
     private->chosen = calloc(part->patients + 1, sizeof *private->chosen);
     private->noise = calloc(model->parameters, sizeof *private->noise);
@@ -120,9 +113,8 @@ static enum clip_status sum_slots(struct private_gradient *private, const struct
     return CLIP_OK;
 }
 
-struct result private_gradient_mean(struct private_gradient *private,
-                                    const struct dataset_part *part, const double *parameters,
-                                    double *gradient, struct why *why)
+static struct result noised_sum(struct private_gradient *private, const struct dataset_part *part,
+                                const double *parameters, struct why *why)
 {
     size_t n = private->model->parameters;
     size_t count =
@@ -139,6 +131,24 @@ struct result private_gradient_mean(struct private_gradient *private,
         noise_fill(&private->rng, private->noise, n);
     release_noise(private->clip.sum, private->noise, n);
     sodium_memzero(private->noise, n * sizeof *private->noise);
-    release_values(&private->grid, private->clip.sum, private->lot, gradient, n);
+    return DONE;
+}
+
+struct result private_gradient_mean(struct private_gradient *private,
+                                    const struct dataset_part *part, const double *parameters,
+                                    double *gradient, struct why *why)
+{
+    TRY(noised_sum(private, part, parameters, why));
+    release_values(&private->grid, private->clip.sum, private->lot, gradient,
+                   private->model->parameters);
+    return DONE;
+}
+
+struct result private_gradient_sum(struct private_gradient *private,
+                                   const struct dataset_part *part, const double *parameters,
+                                   int64_t *total, struct why *why)
+{
+    TRY(noised_sum(private, part, parameters, why));
+    memcpy(total, private->clip.sum, private->model->parameters * sizeof *total);
     return DONE;
 }

@@ -5,6 +5,7 @@
 #include "agent/vault/decisions.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
+#include "agent/vault/secure.h"
 #include "agent/vault/study.h"
 #include "agent/vault/task.h"
 #include "proto/base/clock.h"
@@ -33,6 +34,7 @@ struct result vault_start(struct vault *vault, struct why *why)
 void vault_end(struct vault *vault)
 {
     room_leave(vault);
+    secure_end(vault);
     ledger_free(&vault->ledger);
     epoch_book_free(&vault->book);
     for (size_t i = 0; i < 2; i++) {

@@ -13,6 +13,7 @@
 #include "proto/policy.h"
 
 struct room;
+struct secure_round;
 
 /* Everything is opened before the sandbox closes; nothing is opened after it. */
 struct vault {
@@ -31,6 +32,8 @@ struct vault {
                                    simulations, where nobody watches the clock */
     struct room *room;          /* the study that is loaded, or NULL */
     struct message *scratch[2]; /* owned */
+    /* SECURE_ROUNDS_MAX: secret keys, see secure.h. */
+    struct secure_round *secure[8];
 };
 
 /* An answer. sign: message is to be signed, and travels as IPC_SIGNED or in front of tail. */

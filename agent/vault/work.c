@@ -9,12 +9,15 @@
 #include "agent/vault/holdout.h"
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
+#include "agent/vault/secure.h"
 #include "agent/vault/speak.h"
 #include "agent/vault/train.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
 #include "proto/compress/codec.h"
 #include "proto/plan_model.h"
+#include "proto/plan_privacy.h"
+#include "proto/secure_sum.h"
 
 #include <math.h>
 #include <sodium.h>
@@ -82,7 +85,7 @@ static struct result room_trainer(struct vault *vault, const struct ledger_study
         return DONE;
     const struct train_site site = {
         .declared_patients = vault->mapping.declared_patients,
-        .noise_multiplier = study->charge.noise_multiplier,
+        .noise_multiplier = plan_noise_share(&room->plan, study->charge.noise_multiplier),
         .noise_ahead = vault->on_time,
     };
     return trainer_create(&room->trainer, &room->plan, &room->data, &site, why);
@@ -103,6 +106,24 @@ static struct result encode_frame(const struct vault *vault, const struct messag
     if (!payload->frame)
         return failed(why, RESULT_SYSTEM, "no memory for an update of %zu bytes", capacity);
     return codec_encode(&codec, seed, d, update, payload->frame, capacity, &payload->frame_n, why);
+}
+
+/* A site's input to a secure sum, masked: its noised sum over patients, or its weighted update. */
+static struct result secure_frame(struct vault *vault, const struct ledger_study *study,
+                                  const int64_t *total, const float *update, size_t d,
+                                  struct payload_update *payload, struct why *why)
+{
+    const struct plan *plan = &vault->room->plan;
+    uint64_t *values = malloc(d * sizeof *values);
+    payload->frame = (unsigned char *)values;
+    payload->frame_n = d * sizeof *values;
+    if (!values)
+        return failed(why, RESULT_SYSTEM, "no memory for an update of %zu bytes", payload->frame_n);
+    if (total)
+        memcpy(values, total, d * sizeof *values);
+    else if (!secure_quantise(update, d, secure_weight(plan, payload->declared_patients), values))
+        return failed(why, RESULT_INPUT, "the update is too large for a secure sum");
+    return secure_mask(vault, study, values, d, why);
 }
 
 /* Patients that count in the site's weight: the declared ones, else (without privacy only) those
@@ -142,21 +163,31 @@ struct result work_train(struct vault *vault, const struct ledger_study *study, 
         return failed(why, RESULT_SYSTEM, "no memory for a model of %zu parameters",
                       model->parameters);
     TRY(intercept_read(vault, study, own, why));
-    TRY(trainer_round(room->trainer, order->round, global, own, own, update, why));
+    const struct plan *plan = &room->plan;
+    bool secure = plan->aggregation.secure, sum = secure && plan->privacy.mode != PRIVACY_NONE;
+    CLEANUP(free_pointer) int64_t *total = sum ? malloc(model->parameters * sizeof *total) : NULL;
+    if (sum && !total)
+        return failed(why, RESULT_SYSTEM, "no memory for a sum of %zu", model->parameters);
+    if (sum)
+        TRY(trainer_sum(room->trainer, global, total, why));
+    else
+        TRY(trainer_round(room->trainer, order->round, global, own, own, update, why));
     vault_tamper(update, model->parameters);
 
     struct payload_update payload = {
         .round = order->round,
         .declared_patients = weight_patients(vault),
-        .epsilon_spent =
-            cost_so_far(&room->plan, study, study->trained + 1, vault->mapping.declared_patients),
+        .epsilon_spent = cost_so_far(plan, study, secure ? order->round : study->trained + 1,
+                                     vault->mapping.declared_patients),
         .epsilon_budget = study->charge.epsilon,
         .peak_memory_kb = peak_memory_kb(vault),
     };
     struct bytes_out local = {0};
     if (room->plan.model.site_intercept)
         intercept_write(&local, own, model->intercepts);
-    struct result r = encode_frame(vault, order, update, model->parameters, &payload, why);
+    struct result r =
+        secure ? secure_frame(vault, study, total, update, model->parameters, &payload, why)
+               : encode_frame(vault, order, update, model->parameters, &payload, why);
     payload.seconds = (double)told_ms(vault, started_ms) / 1000.0;
     struct release_local keep = {.bytes = local.bytes, .n = local.n};
     if (ok(r))

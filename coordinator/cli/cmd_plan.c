@@ -30,6 +30,25 @@ static void print_bytes(const char *name, uint64_t bytes)
     printf("  %-34s %.*f %s\n", name, unit == 0 ? 0 : 1, value, units[unit]);
 }
 
+static void print_secure(const struct plan *plan, const struct forecast *f)
+{
+    const struct plan_aggregation *a = &plan->aggregation;
+    unsigned n = plan->sites_count, t = a->secure_threshold, c = a->secure_colluders;
+    printf("  %-34s %u of %u sites open a sum; %u may drop out in a round\n", "secure aggregation",
+           t, n, n - t);
+    printf("  %-34s the coordinator, whatever it does, with any %u of the sites\n",
+           "  no single update is seen by", c);
+    if (plan->privacy.mode == PRIVACY_PATIENT)
+        printf("  %-34s %.4f = %.4f / sqrt(%u - %u); epsilon is that of the sum, at delta %.1g of "
+               "which %.1g for rounding\n",
+               "  noise multiplier of one site", f->noise_share, f->cost.noise_multiplier, t, c,
+               plan->privacy.delta, f->noise_delta);
+    if (plan->privacy.mode == PRIVACY_PATIENT)
+        printf("  %-34s if more than %u sites tell the coordinator what they know, or it invents\n"
+               "  %-34s sites: keys of other sites are vouched for by the coordinator's roster\n",
+               "  epsilon does not hold", c, "");
+}
+
 static void print_text(const struct plan *plan, const struct forecast *f, uint64_t patients)
 {
     const struct plan_privacy *p = &plan->privacy;
@@ -42,6 +61,8 @@ static void print_text(const struct plan *plan, const struct forecast *f, uint64
            f->parameters, f->shared_parameters);
     printf("  %-34s %s, f = %u of %u\n", "aggregation", plan->aggregation.rule,
            plan->aggregation.byzantine, plan->sites_count);
+    if (plan->aggregation.secure)
+        print_secure(plan, f);
     if (p->mode == PRIVACY_PATIENT) {
         printf("  %-34s %.4f (at least %.4f; Renyi %.4f) at delta %.1g\n",
                "epsilon per site, whole study", f->cost.bound.upper, f->cost.bound.lower,
@@ -91,6 +112,14 @@ static int print_json(const struct plan *plan, const struct forecast *f, uint64_
                   "patients_needed_for_robustness", f->patients_needed, "warnings", warnings);
     if (!out)
         return CLI_SYSTEM;
+    if (plan->aggregation.secure)
+        json_object_set_new(out, "secure",
+                            json_pack("{s:i, s:i, s:i, s:f, s:f, s:b}", "threshold",
+                                      (int)plan->aggregation.secure_threshold, "drop_outs",
+                                      (int)(plan->sites_count - plan->aggregation.secure_threshold),
+                                      "colluders", (int)plan->aggregation.secure_colluders,
+                                      "noise_share", f->noise_share, "noise_delta", f->noise_delta,
+                                      "robustness_claimed", 0));
     json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);

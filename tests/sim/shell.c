@@ -108,6 +108,7 @@ static void send_effect(struct shell *shell, const struct effect *effect,
         break;
     case EFFECT_AGGREGATE:
     case EFFECT_POOL:
+    case EFFECT_RELAY:
         item.kind = AGENDA_WORK;
         item.task = shell->live->task.task;
         item.life = shell->life;
@@ -234,6 +235,13 @@ static void finish_work(struct shell *shell, const struct agenda_item *item)
     struct study_event event = {.task = item->task};
     if (item->life != shell->life)
         return;
+    if (shell->live->phase == STUDY_RELAYING) {
+        shell_model(shell, shell->live->model, item->task, model);
+        event.kind = STUDY_EVENT_RELAYED;
+        event.input = model;
+        step(shell, event);
+        return;
+    }
     if (shell->live->phase == STUDY_POOLING || shell->live->phase == STUDY_CONFIRMING) {
         event.kind = STUDY_EVENT_POOLED;
         event.score = rng_uniform(&shell->world.rng);
