@@ -37,7 +37,6 @@ struct filling {
     struct gate_parsed gate;
     struct gate_record record;
     struct gate_site_verdict *verdicts;
-    struct pool transport;
     struct merkle_hash *leaves;
     size_t leaves_count, leaves_room;
     bool no_memory;
@@ -143,23 +142,6 @@ static struct result read_log(struct filling *f, struct why *why)
     return DONE;
 }
 
-/* Random effects on the logit of the sites' AUROCs: what a new hospital may expect. */
-static void pool_transport(struct filling *f)
-{
-    double y[PLAN_SITES_MAX], v[PLAN_SITES_MAX];
-    size_t k = 0;
-    for (size_t i = 0; i < f->gate.input.n_sites && k < PLAN_SITES_MAX; i++) {
-        const struct gate_site *s = &f->gate.sites[i];
-        if (!f->verdicts[i].used || !(s->auc > 0.0 && s->auc < 1.0) || !(s->var_auc > 0.0))
-            continue;
-        double slope = s->auc * (1.0 - s->auc);
-        y[k] = log(s->auc / (1.0 - s->auc));
-        v[k] = s->var_auc / (slope * slope);
-        k++;
-    }
-    pool_random(k, y, v, POOL_DL, 0.95, &f->transport);
-}
-
 static struct result decide_again(struct filling *f, struct why *why)
 {
     json_t *root = json_loads(f->gate_input, 0, NULL);
@@ -180,7 +162,6 @@ static struct result decide_again(struct filling *f, struct why *why)
         f->figures[i] = (struct passport_site_figures){.ece = f->gate.sites[i].ece,
                                                        .slope = f->gate.sites[i].slope,
                                                        .worst_auc = (double)NAN};
-    pool_transport(f);
     return DONE;
 }
 
@@ -294,7 +275,7 @@ static void fill_passport(struct filling *f, struct passport *p)
         .sites = f->gate.sites,
         .verdicts = f->verdicts,
         .figures = f->figures,
-        .transport = f->transport.status == STAT_OK ? &f->transport : NULL,
+        .transport = f->record.transport.k > 1 ? &f->record.transport : NULL,
         .alpha_spent = -1,
     };
     p->deployment = (struct passport_deployment){

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The record of a pooled evaluation as JSON. A figure that is not available is null. */
+#include "coordinator/insight.h"
 #include "coordinator/pooling.h"
 
 #include <inttypes.h>
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+static const double QUANTILE_975 = 1.959963984540054;
 
 static json_t *number(double value)
 {
@@ -108,6 +111,9 @@ static json_t *site_object(const struct study *study, const struct pooling_input
     json_object_set_new(o, "auroc_high", number(f->auroc_high));
     json_object_set_new(o, "brier", number(f->brier));
     json_object_set_new(o, "calibration_slope", number(f->calibration_slope));
+    double half = QUANTILE_975 * f->calibration_slope_se;
+    json_object_set_new(o, "calibration_slope_low", number(f->calibration_slope - half));
+    json_object_set_new(o, "calibration_slope_high", number(f->calibration_slope + half));
     json_object_set_new(o, "calibration_intercept", number(f->calibration_intercept));
     json_object_set_new(o, "observed_expected", number(f->observed_expected));
     json_object_set_new(o, "accuracy", number(f->accuracy));
@@ -173,6 +179,16 @@ static json_t *matrix_object(const struct study *study, const struct pooling_inp
     return o;
 }
 
+/* Into one object or two; value is taken over and may be NULL. */
+static void put(json_t *to, json_t *also, const char *key, json_t *value)
+{
+    if (!value)
+        return;
+    if (also)
+        json_object_set(also, key, value);
+    json_object_set_new(to, key, value);
+}
+
 struct result pooling_record(const struct study *study, const struct pooling_input *inputs,
                              size_t n, const struct pooling *pooling, char **ret_text,
                              char **ret_detail, struct why *why)
@@ -187,8 +203,14 @@ struct result pooling_record(const struct study *study, const struct pooling_inp
     }
     json_object_set_new(record, "sites", sites);
     json_object_set_new(record, "subgroups", subgroups);
-    if (n > 0 && inputs[0].evaluation.models_count > 1)
-        json_object_set_new(record, "matrix", matrix_object(study, inputs, n));
+    put(record, NULL, "groups", insight_groups(inputs, n));
+    put(record, NULL, "calibration", insight_calibration(inputs, n));
+    put(record, detail, "transport", insight_transport(inputs, n));
+    if (n > 0 && inputs[0].evaluation.models_count > 1) {
+        json_t *matrix = matrix_object(study, inputs, n);
+        put(matrix, detail, "fit", insight_matrix(study, inputs, n));
+        json_object_set_new(record, "matrix", matrix);
+    }
     json_object_set_new(detail, "pooled", pooled_object(pooling));
     *ret_text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
     *ret_detail = json_dumps(detail, JSON_COMPACT | JSON_REAL_PRECISION(17));

@@ -150,10 +150,12 @@ static json_t *gate_object(const char *text)
     const char *inner = json_string_value(json_object_get(entry, "record"));
     json_t *record = inner ? json_loads(inner, 0, NULL) : NULL;
     json_t *gate = json_object();
-    static const char *const OF_ENTRY[] = {"round", "candidate", "incumbent", "decision"};
-    static const char *const OF_RECORD[] = {"reasons",    "used",          "not_used", "rules",
-                                            "auc_pooled", "auc_lower",     "d_pooled", "d_lower",
-                                            "d_upper",    "power_if_equal"};
+    static const char *const OF_ENTRY[] = {"round",    "candidate", "incumbent",
+                                           "decision", "ledger",    "change"};
+    static const char *const OF_RECORD[] = {"reasons",        "used",       "not_used",
+                                            "rules",          "auc_pooled", "auc_lower",
+                                            "d_pooled",       "d_lower",    "d_upper",
+                                            "power_if_equal", "detectable", "transport"};
     for (size_t i = 0; i < sizeof OF_ENTRY / sizeof OF_ENTRY[0]; i++)
         json_object_set(gate, OF_ENTRY[i], json_object_get(entry, OF_ENTRY[i]));
     for (size_t i = 0; i < sizeof OF_RECORD / sizeof OF_RECORD[0]; i++)
@@ -332,6 +334,9 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     json_object_set(report, "rounds", b->rounds);
     json_t *subgroups = json_object_get(b->kept, "subgroups");
     json_object_set_new(report, "subgroups", subgroups ? json_incref(subgroups) : json_array());
+    static const char *const KEPT[] = {"groups", "calibration", "transport"};
+    for (size_t i = 0; i < sizeof KEPT / sizeof *KEPT; i++)
+        json_object_set(report, KEPT[i], json_object_get(b->kept, KEPT[i]));
     json_object_set(report, "matrix", b->matrix ? b->matrix : json_null());
     json_object_set(report, "gate", b->gate ? b->gate : json_null());
     put_times(b, report);

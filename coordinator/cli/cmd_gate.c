@@ -85,6 +85,34 @@ static void print_change(const json_t *entry)
                ask_text(change, "classes"));
 }
 
+static void print_range(const json_t *pair, const char *before)
+{
+    print_number(json_array_get(pair, 0), before, 3, false);
+    print_number(json_array_get(pair, 1), " to ", 3, false);
+}
+
+/* What a hospital that has not taken part may expect. */
+static void print_transport(const json_t *record)
+{
+    static const char *const METHODS[] = {"dl", "reml"};
+    static const char *const NAMES[] = {"DerSimonian-Laird", "REML"};
+    const json_t *transport = json_object_get(record, "transport");
+    if (!transport)
+        return;
+    printf("at a new hospital (random effects over %lld sites, modified Hartung-Knapp):\n",
+           json_integer_value(json_object_get(transport, "k")));
+    for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+        const json_t *o = json_object_get(transport, METHODS[i]);
+        printf("  %-18s", NAMES[i]);
+        print_number(json_object_get(o, "auc"), "AUROC ", 3, false);
+        print_range(json_object_get(o, "ci"), ", 95 % interval of the mean ");
+        print_range(json_object_get(o, "pi"), ", of a new hospital ");
+        print_number(json_object_get(o, "tau2"), ", tau2 ", 4, false);
+        print_number(json_object_get(o, "i2_percent"), ", I2 ", 0, false);
+        puts(" %");
+    }
+}
+
 static void print_explanation(const json_t *entry, const json_t *input, const json_t *record)
 {
     size_t i;
@@ -113,6 +141,7 @@ static void print_explanation(const json_t *entry, const json_t *input, const js
                json_string_value(json_array_get(item, 1)));
     }
     print_groups(input);
+    print_transport(record);
 }
 
 /* The two texts inside the entry become objects. */

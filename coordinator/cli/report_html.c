@@ -343,11 +343,16 @@ static void put_page(FILE *out, const json_t *report)
     put_header(out, report);
     put_tiles(out, report);
     picture_rounds(out, report);
+    section_gate(out, report);
     picture_forest(out, report);
+    picture_groups(out, report);
+    section_transport(out, report);
     picture_budget(out, report);
     picture_spending(out, report);
     picture_matrix(out, report);
+    section_contributions(out, report);
     picture_calibration(out, report);
+    picture_slopes(out, report);
     put_sites(out, report);
     put_refusals(out, report);
     put_notes(out, report);

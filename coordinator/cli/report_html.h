@@ -4,8 +4,8 @@
  * nothing fetched, printable. Every text from the report is escaped; numbers that are missing are
  * shown as missing and what has no data is left out, so any JSON object gives a well-formed page.
  *
- * Keys read beside those of coordinator/report.h: "calibration": [{"predicted", "observed"}], the
- * observed risk in bins of predicted risk; without it the curves follow from calibration_slope and
+ * "calibration" of the report (coordinator/insight.h) gives the observed risk in bins of predicted
+ * risk with its interval; without it the curves follow from calibration_slope and
  * calibration_intercept.
  */
 #ifndef CONSILIUM_CLI_REPORT_HTML_H

@@ -199,6 +199,12 @@ static size_t draw_bins(FILE *out, const json_t *bins)
         double x = number_at(bin, "predicted"), y = number_at(bin, "observed");
         if (i >= REPORT_ROUNDS_MAX || !(x >= 0 && x <= 1 && y >= 0 && y <= 1))
             continue;
+        double low = number_at(bin, "low"), high = number_at(bin, "high");
+        if (low >= 0 && high <= 1)
+            fprintf(out,
+                    "<path d=\"M%.1f %.1fV%.1fm-4 0h8m-4 0V%.1fm-4 0h8\" fill=\"none\" "
+                    "stroke=\"%s\" stroke-width=\"1.6\"/>",
+                    plot_x(x), plot_y(high), plot_y(low), plot_y(high), REPORT_INK);
         fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"/>\n", plot_x(x),
                 plot_y(y), REPORT_INK);
         n++;
@@ -237,5 +243,6 @@ void picture_calibration(FILE *out, const json_t *report)
     draw_bins(out, bins);
     picture_close(out, "On the dashed line, of the patients given a risk of 20 % one in five has "
                        "the outcome. A slope under 1 is overconfident, over 1 is timid. Curves: "
-                       "logistic recalibration; dots: observed shares in bins.");
+                       "logistic recalibration; dots: observed shares in bins of all sites' "
+                       "patients, with 95 % intervals.");
 }

@@ -26,6 +26,17 @@ void picture_rounds(FILE *out, const json_t *report);
 /* AUROC with its interval: pooled, each site, each subgroup. */
 void picture_forest(FILE *out, const json_t *report);
 
+/* AUROC of each subgroup over all sites, and at each site. */
+void picture_groups(FILE *out, const json_t *report);
+
+/* Calibration slope with its interval at each site. */
+void picture_slopes(FILE *out, const json_t *report);
+
+/* report_gate.c: sections without pictures. */
+void section_gate(FILE *out, const json_t *report);
+void section_transport(FILE *out, const json_t *report);
+void section_contributions(FILE *out, const json_t *report);
+
 /* Epsilon spent and left of each site's budget. */
 void picture_budget(FILE *out, const json_t *report);
 

@@ -399,6 +399,7 @@ struct result gate_decide(const struct gate_input *in, struct gate_record *recor
     gate_rule_drift(in, verdicts, record);
     rule_ledger(in, record);
     rule_signatures(in, record);
+    transport_pool(used, c.auc, c.var_auc, &record->transport);
     if (!in->first)
         pool_random(used, c.d, c.var_d, POOL_DL, 0.95, &record->random);
     record->decision = conclude(record);

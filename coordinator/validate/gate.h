@@ -5,6 +5,7 @@
 #ifndef CONSILIUM_COORDINATOR_VALIDATE_GATE_H
 #define CONSILIUM_COORDINATOR_VALIDATE_GATE_H
 
+#include "coordinator/validate/transport.h"
 #include "linalg/stats/pool.h"
 #include "proto/base/result.h"
 
@@ -139,7 +140,8 @@ struct gate_record {
     double
         patients_more;  /* factor on the patients for a power of .8; at most 1 when there already */
     double detectable;  /* true difference told from none with a power of .8 */
-    struct pool random; /* DerSimonian-Laird over the used sites, for the transport report */
+    struct pool random; /* differences, DerSimonian-Laird over the used sites */
+    struct transport transport; /* the candidate's AUROC at a new hospital, over the used sites */
     struct gate_rule rule[GATE_RULES];
 };
 

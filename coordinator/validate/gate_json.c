@@ -327,6 +327,9 @@ static void put_pooled(json_t *o, const struct gate_record *r, const struct gate
     json_object_set_new(o, "power_if_equal", real_or_null(r->power));
     json_object_set_new(o, "patients_factor", real_or_null(r->patients_more));
     json_object_set_new(o, "detectable", real_or_null(r->detectable));
+    json_t *transport = transport_json(&r->transport);
+    if (transport)
+        json_object_set_new(o, "transport", transport);
     json_object_set_new(o, "re_report",
                         json_pack("{s:o, s:o, s:o, s:o, s:o}", "mu", real_or_null(re->mu), "tau2",
                                   real_or_null(re->tau2), "se_mhksj", real_or_null(re->se_mhksj),

@@ -194,17 +194,30 @@ static json_t *site_part(const struct passport_validation *v, size_t i)
     return o;
 }
 
-static json_t *transport_part(const struct pool *t)
+static void put_pool(json_t *o, const struct pool *p)
 {
-    json_t *o = json_object();
-    put_text(o, "model", "random effects on the logit of AUROC, modified Hartung-Knapp");
-    put_decimal(o, "auc", expit(t->mu), 3);
-    put_decimal(o, "tau2", t->tau2, 4);
-    put_decimal(o, "i2_percent", t->i2_percent, 1);
-    if (isfinite(t->pi_mhksj[0]))
+    put_decimal(o, "auc", expit(p->mu), 3);
+    put_decimal(o, "tau2", p->tau2, 4);
+    put_decimal(o, "i2_percent", p->i2_percent, 1);
+    if (isfinite(p->ci_mhksj[0]))
+        json_object_set_new(o, "ci95",
+                            json_pack("[o, o]", decimal(expit(p->ci_mhksj[0]), 3),
+                                      decimal(expit(p->ci_mhksj[1]), 3)));
+    if (isfinite(p->pi_mhksj[0]))
         json_object_set_new(o, "pi95",
-                            json_pack("[o, o]", decimal(expit(t->pi_mhksj[0]), 3),
-                                      decimal(expit(t->pi_mhksj[1]), 3)));
+                            json_pack("[o, o]", decimal(expit(p->pi_mhksj[0]), 3),
+                                      decimal(expit(p->pi_mhksj[1]), 3)));
+}
+
+static json_t *transport_part(const struct transport *t)
+{
+    json_t *o = json_object(), *reml = json_object();
+    put_text(o, "model",
+             "random effects on the logit of AUROC (DerSimonian-Laird), modified Hartung-Knapp");
+    put_count(o, "sites", (int64_t)t->k);
+    put_pool(o, &t->dl);
+    put_pool(reml, &t->reml);
+    json_object_set_new(o, "reml", reml);
     return o;
 }
 

@@ -65,7 +65,7 @@ struct passport_validation {
     const struct gate_site *sites;               /* [record->n_sites] */
     const struct gate_site_verdict *verdicts;    /* [record->n_sites] */
     const struct passport_site_figures *figures; /* [record->n_sites], or NULL */
-    const struct pool *transport;                /* random effects on logit AUROC, or NULL */
+    const struct transport *transport;           /* or NULL */
     int64_t alpha_spent;                         /* micro; negative: no ledger */
     size_t n_reports;
     const char *const *signed_reports; /* log entries of the sites' signed reports */

@@ -20,13 +20,22 @@ static const char full[] =
     "\"epsilon_spent\":1.5,\"epsilon_budget\":2,\"spent\":[[1000,0.5],[2000,1],[3000,1.5]],"
     "\"delta\":1e-5,\"auroc\":0.9,\"auroc_low\":0.85,"
     "\"auroc_high\":0.95,\"bytes_sent\":123456,\"peak_memory_mb\":40,\"calibration_slope\":1.1,"
-    "\"calibration_intercept\":0},{\"name\":\"south\",\"epsilon_spent\":3,\"epsilon_budget\":2,"
+    "\"calibration_slope_low\":0.9,\"calibration_slope_high\":1.3,\"calibration_intercept\":0},{"
+    "\"name\":\"south\",\"epsilon_spent\":3,\"epsilon_budget\":2,"
     "\"auroc\":null}],\"rounds\":[{\"round\":1,\"auroc\":0.8,\"loss\":0.5,\"counted\":[\"north\"],"
     "\"refused\":[{\"site\":\"south\",\"standing\":\"refused\",\"reason\":\"norm 9 over 3\"}],"
     "\"seconds\":1},{\"round\":2,\"auroc\":0.91,\"loss\":0.4,\"counted\":[\"north\",\"south\"],"
     "\"refused\":[]},{\"round\":3,\"completed\":false,\"counted\":[],\"refused\":[]}],"
     "\"matrix\":{\"models\":[\"global\",\"north\"],\"sites\":[\"north\",\"south\"],"
-    "\"auroc\":[[0.9,0.8],[0.85,null]]},\"calibration\":[{\"predicted\":0.1,\"observed\":0.2}],"
+    "\"auroc\":[[0.9,0.8],[0.85,null]],\"fit\":{\"sites\":[{\"site\":\"north\",\"contribution\":0."
+    "01,"
+    "\"z\":null,\"free_rider\":true,\"self_inflated\":true}]}},"
+    "\"calibration\":[{\"predicted\":0.1,\"observed\":0.2,\"low\":0.15,\"high\":0.3}],"
+    "\"transport\":{\"k\":3,\"dl\":{\"auc\":0.88,\"ci\":[0.8,0.9],\"pi\":[0.7,0.95],"
+    "\"tau2\":0.01,\"i2_percent\":40},\"reml\":{\"auc\":0.87,\"ci\":[0.8,0.9],\"pi\":null}},"
+    "\"groups\":[{\"group\":\"age 65+\",\"auroc\":0.86,\"low\":0.8,\"high\":0.9}],"
+    "\"gate\":{\"decision\":\"HOLD\",\"candidate\":\"ab12\",\"rules\":[{\"rule\":3,"
+    "\"name\":\"pooled\",\"outcome\":\"hold\",\"words\":\"d < m\"}]},"
     "\"subgroups\":[{\"site\":\"north\",\"group\":\"age 65+\",\"auroc\":0.88,\"low\":0.8,"
     "\"high\":0.94,\"n_band\":\"100-499\"},{\"site\":\"north\",\"group\":\"sex f\",\"auroc\":null,"
     "\"n_band\":\"<50\"}],\"bytes_per_update\":2100,\"seconds_per_round\":1.5,"
@@ -102,6 +111,16 @@ static void full_report(void **unused)
         "1.75",
         "Every model at every site",
         "Are its probabilities right?",
+        "What the gate decided: HOLD",
+        "d &lt; m",
+        "A new hospital, predicted",
+        "What a new hospital may expect",
+        "0.700 to 0.950",
+        "By group over all sites",
+        "Who contributes",
+        "free rider?",
+        "Calibration slope by site",
+        "1.100 (0.900 to 1.300)",
         "0.900 (0.850 to 0.950)",
         "norm 9 over 3",
         "n &lt;50",
