@@ -190,7 +190,7 @@ static void passport_round_trip(void **state)
                        .record = &record,
                        .sites = sites,
                        .verdicts = verdicts,
-                       .transport = &record.random,
+                       .transport = &record.transport,
                        .alpha_spent = -1},
         .log = {.origin = "o",
                 .tree_size = 20,
