@@ -23,6 +23,7 @@ struct gate_rules gate_rules_default(void)
     };
     rules.gate.calibration_used = true;
     rules.gate.fairness_used = true;
+    rules.gate.drift_used = true;
     rules.gate.signatures_needed = rules.stages.signatures_needed;
     return rules;
 }

@@ -7,6 +7,7 @@
 #include "coordinator/judge_inner.h"
 #include "coordinator/validate/gate_json.h"
 #include "linalg/stats/pool.h"
+#include "linalg/stats/subgroup.h"
 #include "proto/base/cleanup.h"
 
 #include <math.h>
@@ -122,11 +123,34 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
     site->slope = f->calibration_slope;
     site->slope_se = f->calibration_slope_se;
     site->spiegelhalter_z = f->spiegelhalter_z;
+    fill_drift(in, &report->evaluation.drift, site);
     const struct evaluation_model *other = in->incumbent ? incumbent_of(&report->evaluation) : NULL;
     if (!other)
         return;
     site->d = 0.0 - other->difference; /* never minus nought */
     site->var_d = other->difference_variance;
+}
+
+/* A column or the score far from the reference, and not by chance (Holm over all of them). A site
+ * that tells nothing vetoes nothing. */
+static void fill_drift(const struct judge_case *in, const struct evaluation_drift *drift,
+                       struct gate_site *site)
+{
+    if (drift->status != EVALUATION_DRIFT_OK)
+        return;
+    CLEANUP(free_pointer) double *p = calloc(2 * ((size_t)drift->columns_count + 1), sizeof *p);
+    size_t n = (size_t)drift->columns_count + 1;
+    if (!p)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluation_drift_column *c = i > 0 ? &drift->columns[i - 1] : &drift->score;
+        bool known = c->status == EVALUATION_DRIFT_OK && c->kl_p >= 0.0 && c->kl_p <= 1.0;
+        p[i] = known && c->kl > in->policy->drift_kl_max ? c->kl_p : 1.0;
+    }
+    adjust_holm(n, p, p + n);
+    site->drift_reported = true;
+    for (size_t i = 0; i < n; i++)
+        site->drift_veto = site->drift_veto || p[n + i] < in->policy->alpha;
 }
 
 static const struct evaluation_figures *group_of(const struct evaluation_model *model,

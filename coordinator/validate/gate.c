@@ -54,6 +54,7 @@ struct gate_policy gate_policy_default(void)
         .slope_max = 1.25,
         .group_margin = 0.05,
         .drift_veto_max = 0.34,
+        .drift_kl_max = 0.3,
     };
 }
 

@@ -44,6 +44,7 @@ struct gate_policy {
 
     bool drift_used;       /* rule 8 */
     double drift_veto_max; /* largest share of used sites whose drift vetoes: .34 */
+    double drift_kl_max;   /* a column drifts above this KL divergence, beyond chance: .3 */
 
     unsigned signatures_needed; /* rule 10: 2 for `promoted`; 0 leaves the rule out */
 };
@@ -62,7 +63,7 @@ struct gate_site {
     double ece, ece_null;
     double slope, slope_se;
     double spiegelhalter_z;
-    bool drift_veto;
+    bool drift_reported, drift_veto;
 };
 
 /* A subgroup pooled over sites; key not owned. */

@@ -21,13 +21,21 @@ struct real_field {
     }
 
 static const struct real_field POLICY_REALS[] = {
-    REAL(gate_policy, var_ratio_max),    REAL(gate_policy, quorum_frac),
-    REAL(gate_policy, weight_cap),       REAL(gate_policy, alpha),
-    REAL(gate_policy, ni_margin),        REAL(gate_policy, site_margin),
-    REAL(gate_policy, site_catastrophe), REAL(gate_policy, auc_floor),
-    REAL(gate_policy, ece_excess_max),   REAL(gate_policy, slope_min),
-    REAL(gate_policy, slope_max),        REAL(gate_policy, group_margin),
-    REAL(gate_policy, drift_veto_max),   {NULL, 0},
+    REAL(gate_policy, var_ratio_max),
+    REAL(gate_policy, quorum_frac),
+    REAL(gate_policy, weight_cap),
+    REAL(gate_policy, alpha),
+    REAL(gate_policy, ni_margin),
+    REAL(gate_policy, site_margin),
+    REAL(gate_policy, site_catastrophe),
+    REAL(gate_policy, auc_floor),
+    REAL(gate_policy, ece_excess_max),
+    REAL(gate_policy, slope_min),
+    REAL(gate_policy, slope_max),
+    REAL(gate_policy, group_margin),
+    REAL(gate_policy, drift_veto_max),
+    REAL(gate_policy, drift_kl_max),
+    {NULL, 0},
 };
 static const struct real_field SITE_REALS[] = {
     REAL(gate_site, auc),
@@ -131,6 +139,7 @@ static struct result parse_site(const json_t *o, struct gate_site *s, struct why
         .slope = NAN,
         .slope_se = NAN,
         .spiegelhalter_z = NAN,
+        .drift_reported = get_flag(o, "drift_reported"),
         .drift_veto = get_flag(o, "drift_veto"),
     };
     if (!s->id || !s->status)
@@ -247,6 +256,8 @@ static json_t *site_json(const struct gate_site *s)
     json_t *o =
         json_pack("{s:s, s:s, s:I, s:I, s:b}", "id", s->id, "status", s->status, "n_pos",
                   (json_int_t)s->n_pos, "n_neg", (json_int_t)s->n_neg, "drift_veto", s->drift_veto);
+    if (s->drift_reported)
+        json_object_set_new(o, "drift_reported", json_true());
     put_reals(o, SITE_REALS, s);
     return o;
 }

@@ -124,12 +124,14 @@ void gate_rule_drift(const struct gate_input *in, const struct gate_site_verdict
         gate_rule_says(record, 8, GATE_RULE_OFF, "", "drift is not part of this policy");
         return;
     }
-    size_t vetoes = 0;
-    for (size_t i = 0; i < in->n_sites; i++)
+    size_t vetoes = 0, reported = 0;
+    for (size_t i = 0; i < in->n_sites; i++) {
         vetoes += verdicts[i].used && in->sites[i].drift_veto;
+        reported += verdicts[i].used && (in->sites[i].drift_reported || in->sites[i].drift_veto);
+    }
     double share = (double)vetoes / (double)record->n_used;
     gate_rule_says(record, 8, share > p->drift_veto_max ? GATE_RULE_HOLD : GATE_RULE_PASS, "drift",
                    "%zu of %zu used sites find their patients drifted from the reference (limit "
-                   "%.0f %%)",
-                   vetoes, record->n_used, 100.0 * p->drift_veto_max);
+                   "%.0f %%; a column's KL above %.2f beyond chance); %zu reported it",
+                   vetoes, record->n_used, 100.0 * p->drift_veto_max, p->drift_kl_max, reported);
 }

@@ -171,6 +171,40 @@ static void first_model_is_held_to_the_floor(void **state)
     judgement_free(&out);
 }
 
+/* Two of three sites find a column drifted: more than a third of them hold the candidate. */
+static void drifted_patients_hold(void **state)
+{
+    (void)state;
+    struct judge_case in = the_case(incumbent);
+    struct judgement out;
+    struct evaluation_drift_column columns[2] = {
+        {.name = "age", .status = EVALUATION_DRIFT_OK, .kl = 0.01, .kl_p = 0.4},
+        {.name = "marker", .status = EVALUATION_DRIFT_OK, .kl = 0.5, .kl_p = 1e-6}};
+    for (int i = 0; i < REPORTS; i++) {
+        inputs[i].evaluation.drift = (struct evaluation_drift){.status = EVALUATION_DRIFT_OK,
+                                                               .columns = columns,
+                                                               .columns_count = i < 2 ? 2 : 1};
+        inputs[i].evaluation.drift.score.status = EVALUATION_DRIFT_OK;
+        inputs[i].evaluation.drift.score.kl_p = 1.0;
+    }
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_HOLD);
+    assert_non_null(strstr(out.record, "2 of 3 used sites find their patients drifted"));
+    assert_non_null(strstr(out.record, "3 reported it"));
+    assert_true(ok(gate_replay(out.input, out.record, &why)));
+    judgement_free(&out);
+    columns[1].kl_p = 0.03; /* far, but chance cannot be ruled out over three columns */
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_PROMOTE);
+    judgement_free(&out);
+    for (int i = 0; i < REPORTS; i++)
+        inputs[i].evaluation.drift.status = EVALUATION_DRIFT_REFUSED;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_PROMOTE);
+    assert_non_null(strstr(out.record, "0 reported it"));
+    judgement_free(&out);
+}
+
 static void family_follows_features_and_label(void **state)
 {
     (void)state;
@@ -292,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup(worse_candidate_is_rejected, prepare),
         cmocka_unit_test_setup(incumbent_that_nobody_compared_holds, prepare),
         cmocka_unit_test_setup(first_model_is_held_to_the_floor, prepare),
+        cmocka_unit_test_setup(drifted_patients_hold, prepare),
         cmocka_unit_test_setup(family_follows_features_and_label, prepare),
         cmocka_unit_test(registry_keeps_models),
         cmocka_unit_test(incidents_read_back),
