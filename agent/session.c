@@ -194,6 +194,8 @@ static void on_task_closed(struct session *session, const struct session_event *
                  head->study, head->task, closed->completed ? "closed" : "aborted", closed->counted,
                  closed->own.counted ? ", this site among them" : "; this site not: ",
                  closed->own.counted ? "" : closed->own.reason);
+    if (closed->notice[0])
+        session_note(effects, true, "%s: %s", head->study, closed->notice);
     /* A site that heard nothing of the task shows that it is there. */
     if (!slot && !closed->own.counted && !closed->study_finished)
         hello(session, event->now_ms, effects);

@@ -100,18 +100,19 @@ static struct result sign(struct signing *s, struct why *why)
     struct gate_rules rules;
     snprintf(signature.signer, sizeof signature.signer, "%s", s->c->user->name);
     TRY(paper_rules(store, s->c->drive->options.gate, &rules, why));
-    s->needed = rules.stages.signatures_needed;
+    s->needed = paper_is_human(s->kind) ? 1 : rules.stages.signatures_needed;
     TRY(log_signature(s, why));
     TRY(paper_sign(store, s->kind, s->paper.sha256, &signature, why));
     TRY(count_signers(s, why));
-    return s->paper.signers >= s->needed && s->has_operator ? come_into_force(s, why) : DONE;
+    bool enough = s->paper.signers >= s->needed && (s->has_operator || paper_is_human(s->kind));
+    return enough ? come_into_force(s, why) : DONE;
 }
 
 static void say(const struct signing *s)
 {
     struct user_command *c = s->c;
     if (s->in_force)
-        snprintf(c->sentence, sizeof c->sentence, "%s %.12s is in force, signed by %u people",
+        snprintf(c->sentence, sizeof c->sentence, "%.20s %.12s is in force, signed by %u people",
                  s->kind, s->paper.sha256, s->paper.signers);
     else
         snprintf(c->sentence, sizeof c->sentence,

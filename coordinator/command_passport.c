@@ -3,6 +3,9 @@
 #include "coordinator/command_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/human_part.h"
+#include "coordinator/monitors.h"
+#include "coordinator/paper.h"
 #include "coordinator/registry_json.h"
 #include "coordinator/statement.h"
 #include "coordinator/validate/dsse.h"
@@ -18,7 +21,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { TIME_BYTES = 32, LOG_LEAVES_MAX = 1 << 22 };
+enum { TIME_BYTES = 32, LOG_LEAVES_MAX = 1 << 22, REPORT_BYTES = 32 };
+
+/* A site's group with the lowest AUROC: "sex" and "female". */
+struct worst {
+    char attribute[2 * PLAN_NAME_BYTES], group[2 * PLAN_NAME_BYTES];
+    double auc;
+};
 
 /* What one site gave over the study's rounds. */
 struct given {
@@ -34,6 +43,16 @@ struct filling {
     struct given given[PLAN_SITES_MAX];
     struct passport_training_site sites[PLAN_SITES_MAX];
     struct passport_site_figures figures[PLAN_SITES_MAX];
+    struct worst worst[PLAN_SITES_MAX];
+    char report[PLAN_SITES_MAX][REPORT_BYTES];
+    const char *reports[PLAN_SITES_MAX];
+    size_t reports_count;
+    char *human;
+    char human_sha256[PAPER_HASH_BYTES], human_signer[PLAN_NAME_BYTES];
+    struct paper changes;
+    int64_t alpha; /* micro; -1: no ledger */
+    char build[HEX_HASH_BYTES], monitoring[HEX_HASH_BYTES], label[HEX_HASH_BYTES];
+    char issued[TIME_BYTES];
     struct gate_parsed gate;
     struct gate_record record;
     struct gate_site_verdict *verdicts;
@@ -67,11 +86,17 @@ static void utc(char out[TIME_BYTES], uint64_t ms)
         strftime(out, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
-static void take_counted(struct filling *f, const json_t *entry)
+static void take_counted(struct filling *f, const json_t *entry, uint64_t seq)
 {
     const char *name = json_string_value(json_object_get(entry, "site"));
     const char *kind = json_string_value(json_object_get(entry, "task_kind"));
     uint32_t site = name ? study_find(&f->running->study, name) : PLAN_SITES_MAX;
+    if (kind && strcmp(kind, "train") != 0 && f->reports_count < PLAN_SITES_MAX &&
+        json_integer_value(json_object_get(entry, "task")) == (json_int_t)f->model.task) {
+        char *report = f->report[f->reports_count];
+        snprintf(report, REPORT_BYTES, "log entry %llu", (unsigned long long)seq);
+        f->reports[f->reports_count++] = report;
+    }
     if (!kind || strcmp(kind, "train") != 0 || site >= f->running->study.members_count)
         return;
     f->given[site].rounds++;
@@ -97,6 +122,24 @@ static void take_gate(struct filling *f, const json_t *entry, uint64_t seq)
     free(f->gate_input);
     f->gate_input = strdup(input);
     f->gate_seq = seq;
+    const json_t *alpha = json_object_get(json_object_get(entry, "ledger"), "alpha_micro");
+    f->alpha = json_is_integer(alpha) ? json_integer_value(alpha) : -1;
+}
+
+/* The human part in force: the last one of this model that the log holds. */
+static void take_paper(struct filling *f, const json_t *entry)
+{
+    char kind[PAPER_KIND_BYTES];
+    const char *of = json_string_value(json_object_get(entry, "paper"));
+    const char *text = json_string_value(json_object_get(entry, "text"));
+    const char *signer = json_string_value(json_array_get(json_object_get(entry, "signers"), 0));
+    snprintf(kind, sizeof kind, HUMAN_KIND "%s", f->id);
+    if (!of || !text || !signer || strcmp(of, kind) != 0)
+        return;
+    free(f->human);
+    f->human = strdup(text);
+    paper_hash(text, strlen(text), f->human_sha256);
+    snprintf(f->human_signer, sizeof f->human_signer, "%s", signer);
 }
 
 static bool take_entry(void *context, const struct store_entry *entry)
@@ -113,6 +156,11 @@ static bool take_entry(void *context, const struct store_entry *entry)
         f->leaves_room = room;
     }
     f->leaves[f->leaves_count++] = merkle_leaf(entry->entry, entry->n);
+    if (strcmp(entry->kind, "paper") == 0) {
+        json_t *paper = json_loadb(entry->entry, entry->n, 0, NULL);
+        take_paper(f, paper);
+        json_decref(paper);
+    }
     if (strcmp(entry->study, f->model.study) != 0)
         return true;
     bool counted = strcmp(entry->kind, "counted") == 0;
@@ -122,7 +170,7 @@ static bool take_entry(void *context, const struct store_entry *entry)
         return true;
     json_t *o = json_loadb(entry->entry, entry->n, 0, NULL);
     if (counted)
-        take_counted(f, o);
+        take_counted(f, o, entry->seq);
     else if (refused)
         take_refused(f, o);
     else
@@ -142,6 +190,34 @@ static struct result read_log(struct filling *f, struct why *why)
     return DONE;
 }
 
+/* In the evaluation that the gate judged; nothing when the site gave none. */
+static void find_worst(struct filling *f, const char *name, struct worst *worst)
+{
+    struct payload_evaluation evaluation = {0};
+    struct store_bytes bytes = {0};
+    struct why why;
+    const struct study *study = &f->running->study;
+    worst->auc = (double)NAN;
+    if (!ok(store_read_object(f->c->drive->options.store, study->name, f->model.task,
+                              study_find(study, name), &bytes, &why)))
+        return;
+    bool read = ok(payload_evaluation_decode(&evaluation, bytes.bytes, bytes.n, &why));
+    free(bytes.bytes);
+    for (uint32_t g = 1; read && g < evaluation.models[0].groups_count; g++) {
+        const struct evaluation_figures *figures = &evaluation.models[0].groups[g];
+        const char *equals = strchr(figures->group, '=');
+        if (figures->status != EVALUATION_OK || !equals || !(figures->auroc >= 0) ||
+            figures->auroc >= fmin(worst->auc, HUGE_VAL))
+            continue;
+        worst->auc = figures->auroc;
+        snprintf(worst->attribute, sizeof worst->attribute, "%.*s", (int)(equals - figures->group),
+                 figures->group);
+        snprintf(worst->group, sizeof worst->group, "%s", equals + 1);
+    }
+    if (read)
+        payload_evaluation_free(&evaluation);
+}
+
 static struct result decide_again(struct filling *f, struct why *why)
 {
     json_t *root = json_loads(f->gate_input, 0, NULL);
@@ -158,11 +234,69 @@ static struct result decide_again(struct filling *f, struct why *why)
     if (!f->verdicts)
         return failed(why, RESULT_SYSTEM, "out of memory for the passport");
     TRY(gate_decide(&f->gate.input, &f->record, f->verdicts, why));
-    for (size_t i = 0; i < f->gate.input.n_sites; i++)
-        f->figures[i] = (struct passport_site_figures){.ece = f->gate.sites[i].ece,
-                                                       .slope = f->gate.sites[i].slope,
-                                                       .worst_auc = (double)NAN};
+    for (size_t i = 0; i < f->gate.input.n_sites; i++) {
+        find_worst(f, f->gate.sites[i].id, &f->worst[i]);
+        f->figures[i] = (struct passport_site_figures){
+            .ece = f->gate.sites[i].ece,
+            .slope = f->gate.sites[i].slope,
+            .worst_attribute = f->worst[i].attribute,
+            .worst_group = f->worst[i].group[0] ? f->worst[i].group : NULL,
+            .worst_auc = f->worst[i].auc,
+        };
+    }
     return DONE;
+}
+
+/* The program that made the decision, as it stands on the disk. */
+static void hash_program(char out[HEX_HASH_BYTES])
+{
+    unsigned char block[1 << 14], hash[crypto_hash_sha256_BYTES];
+    size_t n;
+    crypto_hash_sha256_state state;
+    CLEANUP(close_file) FILE *file = fopen("/proc/self/exe", "re");
+    if (!file)
+        return;
+    crypto_hash_sha256_init(&state);
+    while ((n = fread(block, 1, sizeof block, file)) > 0)
+        crypto_hash_sha256_update(&state, block, n);
+    crypto_hash_sha256_final(&state, hash);
+    if (!ferror(file))
+        hex_hash(out, hash);
+}
+
+/* What counts as the outcome: column, type, levels. */
+static void hash_label(const struct plan_label *label, char out[HEX_HASH_BYTES])
+{
+    unsigned char hash[crypto_hash_sha256_BYTES], type = (unsigned char)label->type;
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, (const unsigned char *)label->column,
+                              strlen(label->column) + 1);
+    crypto_hash_sha256_update(&state, &type, 1);
+    for (unsigned i = 0; i < label->levels_count; i++)
+        crypto_hash_sha256_update(&state, (const unsigned char *)label->levels[i].name,
+                                  strlen(label->levels[i].name) + 1);
+    crypto_hash_sha256_final(&state, hash);
+    hex_hash(out, hash);
+}
+
+/* What the model is watched under, if it is. */
+static void hash_monitoring(struct filling *f)
+{
+    struct monitor_row row;
+    struct why why;
+    CLEANUP(free_pointer) char *state = NULL;
+    if (!ok(monitors_read(f->c->drive->options.store, f->model.hash, &row, &state, &why)))
+        return;
+    json_t *o = json_loads(state, 0, NULL);
+    CLEANUP(free_pointer)
+    char *terms = json_object_get(o, "terms")
+                      ? json_dumps(json_object_get(o, "terms"),
+                                   JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17))
+                      : NULL;
+    json_decref(o);
+    if (terms)
+        hex_sha256(f->monitoring, terms, strlen(terms));
 }
 
 static struct result fill_texts(struct filling *f, struct why *why)
@@ -177,6 +311,11 @@ static struct result fill_texts(struct filling *f, struct why *why)
     TRY(store_read_model(store, f->model.hash, &bytes, why));
     hex_sha256(f->weights, bytes.bytes, bytes.n);
     free(bytes.bytes);
+    TRY(paper_read(store, PAPER_CHANGES, &f->changes, why));
+    hash_program(f->build);
+    hash_label(&f->running->plan.label, f->label);
+    hash_monitoring(f);
+    utc(f->issued, f->c->now_ms);
     struct chain_head head = store_log_head(store);
     hex_hash(f->head, head.hash);
     hex_hash(f->schema, f->model.family);
@@ -204,6 +343,7 @@ static void fill_sites(struct filling *f, struct passport_training *t)
             .site = m->name,
             .patients = (int64_t)m->declared_patients,
             .dataset_fingerprint = f->given[i].fingerprint,
+            .label_definition_sha256 = f->label,
             .rounds_in = f->given[i].rounds,
             .updates_refused = f->given[i].refused,
         };
@@ -248,6 +388,7 @@ static void fill_passport(struct filling *f, struct passport *p)
         .started = f->started,
         .ended = f->ended,
         .coordinator_version = CONSILIUM_VERSION,
+        .build_sha256 = f->build[0] ? f->build : NULL,
         .cpu_seconds = f->seconds,
         .energy_kwh = (double)NAN,
     };
@@ -276,13 +417,21 @@ static void fill_passport(struct filling *f, struct passport *p)
         .verdicts = f->verdicts,
         .figures = f->figures,
         .transport = f->record.transport.k > 1 ? &f->record.transport : NULL,
-        .alpha_spent = -1,
+        .alpha_spent = f->alpha,
+        .n_reports = f->reports_count,
+        .signed_reports = f->reports,
     };
     p->deployment = (struct passport_deployment){
         .stage = stage_name(f->model.stage.stage),
         .stage_since = f->since,
         .rollback_to = f->incumbent[0] ? f->incumbent : NULL,
+        .pccp_sha256 = f->changes.text ? f->changes.sha256 : NULL,
+        .monitoring_plan_sha256 = f->monitoring[0] ? f->monitoring : NULL,
     };
+    p->human = (struct passport_human){.text = f->human,
+                                       .sha256 = f->human_sha256,
+                                       .signed_by = f->human_signer};
+    p->issued = f->issued;
     p->log = (struct passport_log){
         .origin = f->c->drive->options.consortium,
         .tree_size = f->leaves_count,
@@ -333,11 +482,14 @@ struct result verb_passport(struct user_command *c, struct why *why)
     if (!f)
         return failed(why, RESULT_SYSTEM, "out of memory for the passport");
     f->c = c;
+    f->alpha = -1;
     struct result r = make_passport(f, &text, why);
     gate_parsed_free(&f->gate);
     free(f->verdicts);
     free(f->leaves);
     free(f->gate_input);
+    free(f->human);
+    paper_free(&f->changes);
     json_decref(f->statement);
     free(f);
     c->text = (unsigned char *)text;

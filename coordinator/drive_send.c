@@ -2,6 +2,7 @@
 /* Messages out: composed, signed, queued, and handed to the link as far as it takes them. */
 #include "coordinator/drive_inner.h"
 
+#include "coordinator/work_gate.h"
 #include "proto/base/log.h"
 #include "proto/topic.h"
 
@@ -216,6 +217,7 @@ void drive_send_closed(struct drive *drive, struct running *running, uint32_t si
     closed->counted = round_tally(task, STANDING_COUNTED);
     closed->refused = round_tally(task, STANDING_REFUSED) + round_tally(task, STANDING_DECLINED);
     closed->missing = round_tally(task, STANDING_MISSED) + round_tally(task, STANDING_AWAY);
+    gate_notice(drive->options.store, study->name, closed->notice, sizeof closed->notice);
     closed->study_finished = study_over(study);
     memcpy(closed->candidate_hash, study->candidate, PLAN_HASH_BYTES);
     if (study->best_round > 0)

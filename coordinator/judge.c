@@ -91,6 +91,28 @@ static const struct pooling_input *report_of(const struct judge_case *in, uint32
     return NULL;
 }
 
+/* A column or the score far from the reference, and not by chance (Holm over all of them). A site
+ * that tells nothing vetoes nothing. */
+static void fill_drift(const struct judge_case *in, const struct evaluation_drift *drift,
+                       struct gate_site *site)
+{
+    if (drift->status != EVALUATION_DRIFT_OK)
+        return;
+    CLEANUP(free_pointer) double *p = calloc(2 * ((size_t)drift->columns_count + 1), sizeof *p);
+    size_t n = (size_t)drift->columns_count + 1;
+    if (!p)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const struct evaluation_drift_column *c = i > 0 ? &drift->columns[i - 1] : &drift->score;
+        bool known = c->status == EVALUATION_DRIFT_OK && c->kl_p >= 0.0 && c->kl_p <= 1.0;
+        p[i] = known && c->kl > in->policy->drift_kl_max ? c->kl_p : 1.0;
+    }
+    adjust_holm(n, p, p + n);
+    site->drift_reported = true;
+    for (size_t i = 0; i < n; i++)
+        site->drift_veto = site->drift_veto || p[n + i] < in->policy->alpha;
+}
+
 /* The vault reports each later model less the first, which is the candidate: the gate wants the
  * opposite sign. */
 static void fill_site(const struct judge_case *in, uint32_t member, struct gate_site *site)
@@ -129,28 +151,6 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
         return;
     site->d = 0.0 - other->difference; /* never minus nought */
     site->var_d = other->difference_variance;
-}
-
-/* A column or the score far from the reference, and not by chance (Holm over all of them). A site
- * that tells nothing vetoes nothing. */
-static void fill_drift(const struct judge_case *in, const struct evaluation_drift *drift,
-                       struct gate_site *site)
-{
-    if (drift->status != EVALUATION_DRIFT_OK)
-        return;
-    CLEANUP(free_pointer) double *p = calloc(2 * ((size_t)drift->columns_count + 1), sizeof *p);
-    size_t n = (size_t)drift->columns_count + 1;
-    if (!p)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        const struct evaluation_drift_column *c = i > 0 ? &drift->columns[i - 1] : &drift->score;
-        bool known = c->status == EVALUATION_DRIFT_OK && c->kl_p >= 0.0 && c->kl_p <= 1.0;
-        p[i] = known && c->kl > in->policy->drift_kl_max ? c->kl_p : 1.0;
-    }
-    adjust_holm(n, p, p + n);
-    site->drift_reported = true;
-    for (size_t i = 0; i < n; i++)
-        site->drift_veto = site->drift_veto || p[n + i] < in->policy->alpha;
 }
 
 static const struct evaluation_figures *group_of(const struct evaluation_model *model,

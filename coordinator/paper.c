@@ -2,7 +2,9 @@
 /* Papers in the store and their entries in the log. */
 #include "coordinator/paper.h"
 
+#include "coordinator/human_part.h"
 #include "coordinator/store_inner.h"
+#include "coordinator/validate/passport.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
 
@@ -24,7 +26,12 @@ const char *paper_type(const char *kind)
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
         if (strcmp(kind, KINDS[i].kind) == 0)
             return KINDS[i].type;
-    return NULL;
+    return paper_is_human(kind) ? PASSPORT_HUMAN_TYPE : NULL;
+}
+
+bool paper_is_human(const char *kind)
+{
+    return strncmp(kind, HUMAN_KIND, strlen(HUMAN_KIND)) == 0 && strlen(kind) < PAPER_KIND_BYTES;
 }
 
 struct result paper_check(const char *kind, const char *text, size_t n, struct why *why)
@@ -37,6 +44,8 @@ struct result paper_check(const char *kind, const char *text, size_t n, struct w
         return gate_rules_parse(text, n, &rules, why);
     if (strcmp(kind, PAPER_CHANGES) == 0)
         return pccp_read(text, n, &pccp, why);
+    if (paper_is_human(kind))
+        return human_part_check(kind, text, n, why);
     return failed(why, RESULT_INPUT, "there are no documents of the kind '%.40s'", kind);
 }
 

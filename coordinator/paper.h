@@ -30,6 +30,9 @@ struct paper {
 };
 void paper_free(struct paper *paper);
 
+/* The human part of one model's passport (human_part.h): one person signs it. */
+bool paper_is_human(const char *kind);
+
 /* The type that an envelope of this kind must have; NULL for an unknown kind. */
 const char *paper_type(const char *kind);
 

@@ -84,12 +84,13 @@ static struct result in_force(struct replay_world *world, const json_t *entry, s
     const char *kind = text_of(entry, "paper"), *text = text_of(entry, "text");
     const json_t *signers = json_object_get(entry, "signers");
     bool policy = strcmp(kind, PAPER_POLICY) == 0;
-    struct paper *paper = policy ? &world->policy : &world->changes;
+    struct paper human = {.text = NULL};
+    struct paper *paper = policy ? &world->policy : paper_is_human(kind) ? &human : &world->changes;
     size_t i;
     json_t *name;
     TRY(paper_check(kind, text, strlen(text), why));
     if (!policy && json_array_size(signers) == 0)
-        return failed(why, RESULT_REFUSED, "a change control plan that nobody signed");
+        return failed(why, RESULT_REFUSED, "a %.20s that nobody signed", kind);
     json_array_foreach(signers, i, name)
     {
         if (!has_signed(world, entry, json_string_value(name) ? json_string_value(name) : ""))
@@ -102,7 +103,9 @@ static struct result in_force(struct replay_world *world, const json_t *entry, s
     if (!paper->text)
         return failed(why, RESULT_SYSTEM, "out of memory for a document");
     paper_hash(text, strlen(text), paper->sha256);
-    if (strcmp(paper->sha256, text_of(entry, "sha256")) != 0)
+    bool same = strcmp(paper->sha256, text_of(entry, "sha256")) == 0;
+    paper_free(&human);
+    if (!same)
         return failed(why, RESULT_REFUSED, "the %s has another hash", kind);
     return DONE;
 }

@@ -340,6 +340,27 @@ struct result gate_write(struct store *store, const struct study *study, const s
     return registry_put(store, &gated->model, why);
 }
 
+void gate_notice(struct store *store, const char *study, char *text, size_t n)
+{
+    struct why why;
+    CLEANUP(free_pointer) char *record = NULL;
+    text[0] = '\0';
+    if (!ok(gate_last_record(store, study, GATE_RECORD, &record, &why)) || !record)
+        return;
+    json_t *entry = json_loads(record, 0, NULL);
+    const json_t *change = json_object_get(entry, "change");
+    const char *candidate = json_string_value(json_object_get(entry, "candidate"));
+    const char *decision = json_string_value(json_object_get(entry, "decision"));
+    const char *classes = json_string_value(json_object_get(change, "classes"));
+    if (json_is_true(json_object_get(change, "notify_sites")) && candidate && decision && classes)
+        snprintf(
+            text, n,
+            "the gate says %s on model %.12s, which would replace the one in use; changes: %s; "
+            "people still have to sign",
+            decision, candidate, classes);
+    json_decref(entry);
+}
+
 void gated_free(struct gated *gated)
 {
     judgement_free(&gated->judgement);

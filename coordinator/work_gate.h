@@ -43,6 +43,10 @@ struct result gate_write(struct store *store, const struct study *study, const s
                          struct why *why) MUST_CHECK;
 void gated_free(struct gated *gated);
 
+/* What the sites are told before the judged model may come into use, when the change control plan
+ * asks for it; "" otherwise. */
+void gate_notice(struct store *store, const char *study, char *text, size_t n);
+
 /* The study's last record of a kind as JSON text (free), NULL when there is none. */
 struct result gate_last_record(struct store *store, const char *study, const char *kind,
                                char **ret_text, struct why *why) MUST_CHECK;

@@ -87,6 +87,7 @@ static void fill_task_closed(Cns__Message *m, struct bodies *b,
     b->task_closed.study_finished = in->study_finished;
     b->task_closed.candidate_hash = field_view(in->candidate_hash, sizeof in->candidate_hash);
     b->task_closed.best_hash = field_view(in->best_hash, sizeof in->best_hash);
+    b->task_closed.notice = field_string(in->notice);
     m->body_case = CNS__MESSAGE__BODY_TASK_CLOSED;
     m->task_closed = &b->task_closed;
 }

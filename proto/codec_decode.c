@@ -81,6 +81,7 @@ static struct result read_task_closed(struct message_task_closed *to, const Cns_
     TRY(field_text(to->own.reason, sizeof to->own.reason, from->own->reason, "reason", why));
     TRY(read_optional_hash(to->candidate_hash, from->candidate_hash, "candidate_hash", why));
     TRY(read_optional_hash(to->best_hash, from->best_hash, "best_hash", why));
+    TRY(field_text(to->notice, sizeof to->notice, from->notice, "notice", why));
     return field_bytes(to->model_hash, sizeof to->model_hash, from->model_hash, "model_hash", why);
 }
 

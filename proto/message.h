@@ -167,6 +167,7 @@ struct message_task_closed {
     bool study_finished;
     /* Models that may be evaluated after the study; zeroes = none yet. */
     unsigned char candidate_hash[PLAN_HASH_BYTES], best_hash[PLAN_HASH_BYTES];
+    char notice[MESSAGE_REASON_BYTES]; /* for the site's people; empty = nothing to say */
 };
 
 enum object_kind {

@@ -303,6 +303,27 @@ static json_t *log_part(const struct passport_log *l)
     return o;
 }
 
+/* The signed texts stand in the passport as they were signed; their hash refers to the log's entry.
+ */
+static void put_human(json_t *o, const struct passport_human *h)
+{
+    json_t *human = h->text ? json_loads(h->text, 0, NULL) : NULL;
+    json_t *use = json_object_get(human, "intended_use");
+    if (!json_is_object(use)) {
+        json_decref(human);
+        return;
+    }
+    put_text(use, "text_sha256", h->sha256);
+    put_text(use, "filled_by", "human");
+    put_text(use, "signed_by", h->signed_by);
+    json_object_set(use, "role", json_object_get(human, "role"));
+    json_object_set(use, "clinical_risk_level", json_object_get(human, "clinical_risk_level"));
+    put_text(o, "human_sha256", h->sha256);
+    json_object_set(o, "intended_use", use);
+    json_object_set(o, "limits", json_object_get(human, "warnings"));
+    json_decref(human);
+}
+
 static struct result check_parts(const struct passport *p, struct why *why)
 {
     const struct passport_model *m = &p->model;
@@ -330,7 +351,7 @@ struct result passport_text(const struct passport *p, char **text, size_t *n, st
     CLEANUP(drop_json) json_t *o = json_object();
     put_text(o, "passport", PASSPORT_FORMAT);
     json_object_set_new(o, "model", model_part(&p->model));
-    put_text(o, "human_sha256", p->human_sha256);
+    put_human(o, &p->human);
     json_object_set_new(o, "training", training_part(&p->training));
     json_object_set_new(o, "privacy", privacy_part(&p->privacy));
     json_object_set_new(o, "validation", json_pack("[o]", validation_part(&p->validation)));
@@ -338,6 +359,7 @@ struct result passport_text(const struct passport *p, char **text, size_t *n, st
     json_object_set_new(o, "log", log_part(&p->log));
     json_t *status = json_object();
     put_text(status, "state", "valid");
+    put_text(status, "issued", p->issued);
     put_text(status, "supersedes", p->supersedes);
     json_object_set_new(status, "revoked", json_false());
     json_object_set_new(o, "status", status);

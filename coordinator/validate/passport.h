@@ -75,6 +75,12 @@ struct passport_deployment {
     const char *stage, *stage_since, *pccp_sha256, *rollback_to, *monitoring_plan_sha256;
 };
 
+/* What a person stated and signed (coordinator/human_part.h): the document, its hash, who signed.
+ */
+struct passport_human {
+    const char *text, *sha256, *signed_by; /* NULL until it is signed */
+};
+
 /* Place of the gate decision in the audit log. */
 struct passport_log {
     const char *origin;
@@ -91,8 +97,9 @@ struct passport {
     struct passport_privacy privacy;
     struct passport_validation validation; /* record, policy, sites, verdicts are required */
     struct passport_deployment deployment;
-    struct passport_log log;  /* inclusion is required */
-    const char *human_sha256; /* hash of the human part, or NULL until it is signed */
+    struct passport_log log; /* inclusion is required */
+    struct passport_human human;
+    const char *issued;
     const char *supersedes;
 };
 

@@ -32,7 +32,7 @@ _consilium_options() {
     'gate explain' | 'gate ledger' | 'model list' | 'model show') echo "--as --json" ;;
     'model promote' | 'model suspend' | 'model resume' | 'model retire' | 'model rollback')
         echo "--reason --as --json" ;;
-    'model passport') echo "--out --verify --audit --as --json" ;;
+    'model passport') echo "--out --verify --audit --max-age --format --sign-human --as --json" ;;
     validate) echo "--model --study --sites --wait --task --list --as --json" ;;
     'monitor start') echo "--looks --interval --owner --as --json" ;;
     'monitor look') echo "--wait --as --json" ;;

@@ -151,7 +151,7 @@ o="--as $consortium/operator"
     test_set=$("$consilium" gate pccp check "$out/second.yaml" --before "$out/first.yaml" |
         tee "$out/log/classes.txt" | sed -n 's/^test_set_sha256: //p')
     grep -q "changes: retrain, hyperparameters" "$out/log/classes.txt" || die "$(cat "$out/log/classes.txt")"
-    printf '{"allowed": ["retrain", "hyperparameters"], "ni_margin_max": 0.02, "patients_min": 100, "test_set_sha256": "%s"}' \
+    printf '{"allowed": ["retrain", "hyperparameters"], "ni_margin_max": 0.02, "patients_min": 100, "notify_sites": true, "test_set_sha256": "%s"}' \
         "$test_set" >"$out/pccp.json"
     echo '{"allowed": ["intended_use"]}' >"$out/bad.json"
     must_fail "cannot be agreed beforehand" "$consilium" gate pccp set "$out/bad.json" $r
@@ -169,6 +169,8 @@ o="--as $consortium/operator"
     grep -q "sex=female" "$out/log/explain-second.txt" || die "no groups were compared"
     grep -q "within the change control plan.*: retrain, hyperparameters" "$out/log/explain-second.txt" ||
         die "rule 1 does not tell the change: $(cat "$out/log/explain-second.txt")"
+    grep -q "the gate says PROMOTE on model .*changes: retrain, hyperparameters" "$out/log/beta.log" ||
+        die "the site was not told: $(tail -n 5 "$out/log/beta.log")"
     grep -q "alpha ledger: fixed; this candidate has alpha 0.050000, the next one would get 0.025000" \
         "$out/log/explain-second.txt" || die "no alpha was spent: $(cat "$out/log/explain-second.txt")"
     says '"decision":"PROMOTE"' "$consilium" gate explain second $a --json
@@ -176,6 +178,20 @@ o="--as $consortium/operator"
         "$consilium" model promote second $who >>"$out/log/promote-second.txt"
     done
     says "retired" "$consilium" model show first $r
+    says "signed passport" "$consilium" model passport second --out "$out/second.passport" $r
+
+    # ---- what only people can state, signed apart ---------------------------------------------------
+    grep -q intended_use "$out/second.passport" && die "nobody has stated anything yet"
+    second=$("$consilium" model show second $r --json | sed 's/.*"model": *"\([0-9a-f]*\)".*/\1/')
+    printf '{"model": "%s", "role": "clinical lead", "clinical_risk_level": "moderate",
+ "intended_use": {"text": "Risk of an event <in a test>", "population": "adults", "users": "ward physicians",
+                  "how_to_use": "beside the chart", "out_of_scope": "children"},
+ "warnings": {"risks": "made-up patients", "biases": "two numbers only"}}' "$second" >"$out/human.json"
+    sed 's/"biases"/"biasses"/' "$out/human.json" >"$out/human-bad.json"
+    must_fail "biases" "$consilium" model passport --sign-human "$out/human-bad.json" second $a
+    must_fail "about another model" "$consilium" model passport --sign-human "$out/human.json" first $a
+    says "is in force, signed by 1" "$consilium" model passport --sign-human "$out/human.json" second $a
+    cp "$out/second.passport" "$out/second-early.passport"
     says "signed passport" "$consilium" model passport second --out "$out/second.passport" $r
 
     # ---- a third one under a policy that asks for newer patients; a fourth beyond the plan ----------
@@ -201,7 +217,21 @@ o="--as $consortium/operator"
     says "2 signed tree heads hold" "$consilium" audit verify "$out/audit" $a --head "$out/before/tree.head"
     must_fail "more entries than the log has" "$consilium" audit verify "$out/before" $a --head "$out/audit/tree.head"
     says "passport verified" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" $a
-    must_fail "revoked" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a
+    grep -q "intended use signed by auditor (clinical lead), clinical risk moderate" "$out/log/said.txt" ||
+        die "the human part is missing: $(cat "$out/log/said.txt")"
+    must_fail "human part" "$consilium" model passport --verify "$out/second-early.passport" --audit "$out/audit" $a
+    sleep 1
+    must_fail "days old" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" --max-age 0.000001 $a
+    says "passport verified" "$consilium" model passport --verify "$out/second.passport" --format chai --out "$out/card.xml" $a
+    for wanted in "<AppliedModelCard" "Risk of an event &lt;in a test&gt; \[signed apart by auditor" \
+        "<ReleaseStage>promoted<" "<ClinicalRiskLevel>moderate" "<ModelType>logistic<" "<DevelopmentDataCharacterization>alpha: 500-999"; do
+        grep -q "$wanted" "$out/card.xml" || die "the model card lacks $wanted: $(cat "$out/card.xml")"
+    done
+    "$consilium" model passport --verify "$out/second.passport" --json $a >"$out/passport.json"
+    for wanted in pccp_sha256 alpha_spent '"signed_reports":\["log entry' build_sha256 worst_group dataset_fingerprint '"reml"' cpu_seconds; do
+        grep -q "$wanted" "$out/passport.json" || die "the passport lacks $wanted: $(cat "$out/passport.json")"
+    done
+    must_fail "revoked\|human part" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a
     says "passport verified" "$consilium" model passport --verify "$out/first.passport" $a
     # One character of the signed text changed.
     sed 's/"payload":"\(......................................................\)./"payload":"\1Q/' \

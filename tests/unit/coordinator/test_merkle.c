@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Merkle proofs: every proof of small trees verifies, and no altered one does; signed documents
  * likewise. */
+#include "coordinator/human_part.h"
 #include "coordinator/validate/dsse.h"
 #include "coordinator/validate/merkle.h"
 #include "coordinator/validate/passport.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <sodium.h>
@@ -158,6 +160,51 @@ static void envelopes_open_only_when_signed(void **state)
     free(both);
 }
 
+/* Keys that the reference schema of passports requires. */
+static void assert_required_keys(const char *text, size_t n)
+{
+    static const char *const TOP[] = {"passport",   "model",      "training", "privacy",
+                                      "validation", "deployment", "log",      "status"};
+    static const char *const MODEL[] = {"id", "weights_sha256", "schema_sha256", "version"};
+    static const char *const LOG[] = {"tree_size", "root", "leaf_index", "inclusion"};
+    json_t *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+    for (size_t i = 0; i < sizeof TOP / sizeof *TOP; i++)
+        assert_non_null(json_object_get(o, TOP[i]));
+    for (size_t i = 0; i < sizeof MODEL / sizeof *MODEL; i++)
+        assert_true(json_is_string(json_object_get(json_object_get(o, "model"), MODEL[i])));
+    for (size_t i = 0; i < sizeof LOG / sizeof *LOG; i++)
+        assert_non_null(json_object_get(json_object_get(o, "log"), LOG[i]));
+    assert_true(json_is_array(json_object_get(o, "validation")));
+    const json_t *use = json_object_get(o, "intended_use");
+    assert_string_equal(json_string_value(json_object_get(use, "filled_by")), "human");
+    assert_string_equal(json_string_value(json_object_get(use, "clinical_risk_level")), "high");
+    assert_non_null(json_object_get(json_object_get(o, "limits"), "biases"));
+    json_decref(o);
+}
+
+static const char HUMAN[] =
+    "{\"model\":\"m\",\"role\":\"clinical lead\",\"clinical_risk_level\":\"high\",\"intended_use\":"
+    "{\"text\":\"t\",\"population\":\"p\",\"users\":\"u\",\"how_to_use\":\"h\",\"out_of_scope\":"
+    "\"o\"},\"warnings\":{\"risks\":\"r\",\"biases\":\"b\"}}";
+
+static void human_parts_are_read_strictly(void **state)
+{
+    (void)state;
+    struct why why;
+    assert_true(ok(human_part_check("human:m", HUMAN, strlen(HUMAN), &why)));
+    assert_int_equal(human_part_check("human:x", HUMAN, strlen(HUMAN), &why).code, RESULT_INPUT);
+    static const char *const GONE[] = {"\"role\"", "\"users\"", "\"biases\"", "\"high\"",
+                                       "\"warnings\""};
+    for (size_t i = 0; i < sizeof GONE / sizeof *GONE; i++) {
+        char text[sizeof HUMAN];
+        memcpy(text, HUMAN, sizeof text);
+        strstr(text, GONE[i])[1] = 'Z'; /* a key or level that nobody knows */
+        assert_int_equal(human_part_check("human:m", text, strlen(text), &why).code, RESULT_INPUT);
+    }
+    assert_int_equal(human_part_check("human:m", "[]", 2, &why).code, RESULT_INPUT);
+    assert_int_equal(human_part_check("human:m", "{", 1, &why).code, RESULT_INPUT);
+}
+
 static void passport_round_trip(void **state)
 {
     (void)state;
@@ -192,6 +239,8 @@ static void passport_round_trip(void **state)
                        .verdicts = verdicts,
                        .transport = &record.transport,
                        .alpha_spent = -1},
+        .human = {.text = HUMAN, .sha256 = "cc", .signed_by = "ada"},
+        .issued = "2026-11-22T00:00:00Z",
         .log = {.origin = "o",
                 .tree_size = 20,
                 .leaf_index = 13,
@@ -204,6 +253,7 @@ static void passport_round_trip(void **state)
     assert_true(ok(passport_text(&p, &text, &n, &why)));
     assert_non_null(strstr(text, "\"decision\":\"PROMOTE\""));
     assert_non_null(strstr(text, "\"n_pos_band\":\"100-499\""));
+    assert_required_keys(text, n);
     uint64_t size;
     struct merkle_hash root;
     assert_true(ok(passport_check(text, n, &size, &root, &why)));
@@ -233,6 +283,7 @@ int main(void)
         cmocka_unit_test(every_inclusion_verifies),
         cmocka_unit_test(every_consistency_verifies),
         cmocka_unit_test(envelopes_open_only_when_signed),
+        cmocka_unit_test(human_parts_are_read_strictly),
         cmocka_unit_test(passport_round_trip),
     };
     return cmocka_run_group_tests_name("merkle", tests, NULL, NULL);
