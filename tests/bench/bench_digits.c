@@ -3,7 +3,7 @@
  * 300 steps of batches of 25, learning rate 0.3, momentum 0.9 at the sites; for each rule and
  * setting the worst test accuracy over the attacks, as the mean over seeds, and its range.
  *
- *   bench_digits FILE [seeds=N] [scale=16|std] [clip=0|1] [rule=NAME] [setting=NAME]
+ *   bench_digits FILE [seeds=N] [scale=16|std|symmetric] [clip=0|1] [rule=NAME] [setting=NAME]
  *
  * FILE: lines of 64 pixels from 0 to 16 and the digit, separated by commas. */
 #include "tests/attack_world.h"
@@ -20,13 +20,13 @@ static const unsigned char KEY[RNG_KEY_BYTES] = "digits";
 struct options {
     const char *path, *rule, *setting;
     uint64_t seeds;
-    bool standard;
+    enum scaling { SCALE_UNIT, SCALE_SYMMETRIC, SCALE_STANDARD } scaling;
     bool clip;
 };
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.seeds = 2, .standard = true};
+    *o = (struct options){.seeds = 2, .scaling = SCALE_STANDARD};
     if (argc < 2)
         return false;
     o->path = argv[1];
@@ -34,7 +34,9 @@ static bool parse(int argc, char **argv, struct options *o)
         if (strncmp(argv[i], "seeds=", 6) == 0)
             o->seeds = strtoul(argv[i] + 6, NULL, 10);
         else if (strcmp(argv[i], "scale=16") == 0)
-            o->standard = false;
+            o->scaling = SCALE_UNIT;
+        else if (strcmp(argv[i], "scale=symmetric") == 0)
+            o->scaling = SCALE_SYMMETRIC;
         else if (strcmp(argv[i], "clip=1") == 0)
             o->clip = true;
         else if (strncmp(argv[i], "rule=", 5) == 0)
@@ -68,8 +70,8 @@ static size_t read_digits(const char *path, float *x, size_t *label)
     return count;
 }
 
-/* Each pixel to mean 0 and deviation 1, or all of them to 0..1. */
-static void scale(bool standard, size_t count, float *x)
+/* All pixels to 0..1 or -1..1, or each to mean 0 and deviation 1. */
+static void scale(enum scaling scaling, size_t count, float *x)
 {
     for (size_t c = 0; c < PIXELS; c++) {
         double sum = 0.0;
@@ -83,7 +85,10 @@ static void scale(bool standard, size_t count, float *x)
         double deviation = sqrt(fmax(0.0, square / (double)count - mean * mean));
         for (size_t i = 0; i < count; i++) {
             double v = (double)x[i * PIXELS + c];
-            x[i * PIXELS + c] = (float)(standard ? (v - mean) / (deviation + 1e-8) : v / 16.0);
+            x[i * PIXELS + c] =
+                (float)(scaling == SCALE_UNIT        ? v / 16.0
+                        : scaling == SCALE_SYMMETRIC ? v / 8.0 - 1.0
+                                                     : (v - mean) / (deviation + 1e-8));
         }
     }
 }
@@ -153,8 +158,10 @@ int main(int argc, char **argv)
     static size_t label[SAMPLES_MAX];
     struct options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: bench_digits FILE [seeds=N] [scale=16|std] [clip=0|1] [rule=NAME] "
-                        "[setting=NAME]\n");
+        fprintf(
+            stderr,
+            "usage: bench_digits FILE [seeds=N] [scale=16|std|symmetric] [clip=0|1] [rule=NAME] "
+            "[setting=NAME]\n");
         return 2;
     }
     size_t count = read_digits(o.path, x, label);
@@ -162,7 +169,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: no lines of 64 pixels and a digit\n", o.path);
         return 1;
     }
-    scale(o.standard, count, x);
+    scale(o.scaling, count, x);
     for (size_t s = 0; s < WORLD_SETTINGS; s++)
         for (size_t r = 0; r < WORLD_RULES; r++)
             if ((!o.rule || strcmp(o.rule, WORLD_RULE[r]) == 0) &&
