@@ -78,6 +78,7 @@ static struct result plain_file(const char *folder, const char *site, struct vau
     policy_default(&vault->policy);
     vault->policy.privacy_required = false;
     vault->policy.noise_shares = true;
+    vault->policy.min_patients = 1;
     vault->policy.delta = 1e-5;
     vault->policy.epsilon_per_study = vault->policy.epsilon_per_year = vault->policy.epsilon_total =
         50;
