@@ -185,19 +185,21 @@ struct result study_offer(struct vault *vault, const unsigned char *envelope, si
     memcpy(name, message->head.study, sizeof name);
     struct plan plan;
     struct why reason;
-    struct result r = ledger_continues(&vault->ledger, message->head.ledger_records,
-                                       message->head.ledger_head, &reason);
-    if (!ok(r))
-        return answer_refused(vault, name, NO_PLAN, &reason, why);
-    r = room_launch(vault, name, message->study_offer.researcher_key, message->study_offer.launch,
+    uint64_t told_records = message->head.ledger_records;
+    unsigned char told_head[LEDGER_HEAD_BYTES];
+    memcpy(told_head, message->head.ledger_head, sizeof told_head);
+    struct result r =
+        room_launch(vault, name, message->study_offer.researcher_key, message->study_offer.launch,
                     message->study_offer.launch_n, &plan, researcher, &reason);
     if (!ok(r))
         return answer_refused(vault, name, NO_PLAN, &reason, why);
     unsigned char hash[PLAN_HASH_BYTES];
     memcpy(hash, plan.hash, sizeof hash);
-    r = ledger_offered(&vault->ledger, clock_unix_ms(), name, researcher,
-                       message->study_offer.researcher_key, hash, message->study_offer.launch,
-                       message->study_offer.launch_n, &reason);
+    r = ledger_continues(&vault->ledger, told_records, told_head, &reason);
+    if (ok(r))
+        r = ledger_offered(&vault->ledger, clock_unix_ms(), name, researcher,
+                           message->study_offer.researcher_key, hash, message->study_offer.launch,
+                           message->study_offer.launch_n, &reason);
     if (!ok(r)) {
         plan_free(&plan);
         if (r.code == RESULT_SYSTEM)

@@ -251,6 +251,7 @@ static void ledger_set_back_stops_the_site(void **state)
     const struct message_study_answer *answer = offer();
     assert_int_equal(answer->verdict, STUDY_REFUSED);
     assert_non_null(strstr(answer->reason, "set back"));
+    assert_memory_equal(answer->plan_hash, h.plan.hash, PLAN_HASH_BYTES); /* else nobody hears it */
     hospital_close(&h);
 }
 
