@@ -71,22 +71,33 @@ static double chi_square_z(const unsigned *count, const double *probability, int
     return (chi - (cells - 1)) / sqrt(2.0 * (cells - 1));
 }
 
+/* CONSILIUM_NOISE_BLOCKS=25 looks at 10^8 samples. */
+static int blocks_wanted(void)
+{
+    const char *text = getenv("CONSILIUM_NOISE_BLOCKS");
+    int blocks = text ? atoi(text) : 1;
+    return blocks >= 1 && blocks <= 1000 ? blocks : 1;
+}
+
 static void follows_the_normal_law(void **state)
 {
     (void)state;
+    const int blocks = blocks_wanted();
     static const unsigned char key[RNG_KEY_BYTES] = {42};
     static unsigned coarse[CELLS], low_byte[256];
     double probability[CELLS], even[256], sum = 0, square = 0, fourth = 0;
     int64_t *k = malloc(DRAWS * sizeof *k);
     struct rng rng;
     rng_init_seeded(&rng, key, 0);
-    noise_fill(&rng, k, DRAWS);
-    for (size_t i = 0; i < DRAWS; i++) {
-        double z = ldexp((double)k[i], -NOISE_BITS);
+    for (size_t i = 0; i < DRAWS * (size_t)blocks; i++) {
+        if (i % DRAWS == 0)
+            noise_fill(&rng, k, DRAWS);
+        const int64_t drawn = k[i % DRAWS];
+        double z = ldexp((double)drawn, -NOISE_BITS);
         /* Cells of 1/16 from -4 to 4, the ends open; a sample stands for [k - 1/2, k + 1/2). */
-        int64_t cell = (k[i] + (INT64_C(1) << 26)) >> 20;
+        int64_t cell = (drawn + (INT64_C(1) << 26)) >> 20;
         coarse[cell < 0 ? 0 : cell >= CELLS ? CELLS - 1 : cell]++;
-        low_byte[(uint64_t)k[i] & 255]++;
+        low_byte[(uint64_t)drawn & 255]++;
         sum += z;
         square += z * z;
         fourth += z * z * z * z;
@@ -97,7 +108,10 @@ static void follows_the_normal_law(void **state)
     }
     for (int i = 0; i < 256; i++)
         even[i] = 1 / 256.0;
-    double n = DRAWS;
+    double n = (double)DRAWS * blocks;
+    print_message("%.0f samples: z %.2f by cells of 1/16, %.2f by the low byte\n", n,
+                  chi_square_z(coarse, probability, CELLS, n),
+                  chi_square_z(low_byte, even, 256, n));
     assert_true(fabs(chi_square_z(coarse, probability, CELLS, n)) < 4);
     assert_true(fabs(chi_square_z(low_byte, even, 256, n)) < 4);
     assert_true(fabs(sum / n) < 4 / sqrt(n));
