@@ -216,6 +216,7 @@ static struct result launch(struct study *study, const struct study_event *event
     study->every = plan->validation.every;
     study->quorum = plan->aggregation.quorum;
     study->threshold = plan->aggregation.secure ? plan->aggregation.secure_threshold : 0;
+    study->quorum = study->quorum > study->threshold ? study->quorum : study->threshold;
     study->allowance_ms = (uint64_t)(plan->aggregation.deadline_s * 1000);
     if (study->allowance_ms < 1)
         study->allowance_ms = 1;

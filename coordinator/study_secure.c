@@ -35,7 +35,7 @@ uint32_t study_task_quorum(const struct study *study, enum task_kind kind)
     case TASK_SHARES:
         break;
     }
-    return study->quorum > study->threshold ? study->quorum : study->threshold;
+    return study->quorum;
 }
 
 bool study_stage_done(struct study *study, struct effects *effects)

@@ -22,7 +22,7 @@ static const char PLAN[] = "version: 1\n"
                            "study: falls\n"
                            "title: Falls\n"
                            "purpose: A test\n"
-                           "sites: [north, south]\n"
+                           "sites: %s\n"
                            "patient_id: id\n"
                            "label: {column: fell, type: binary, levels: [\"0\", \"1\"]}\n"
                            "features:\n"
@@ -31,8 +31,9 @@ static const char PLAN[] = "version: 1\n"
                            "subgroups:\n"
                            "  - {column: sex, levels: [F, M]}\n"
                            "model: {kind: logistic}\n"
-                           "aggregation: {rule: weighted-mean, quorum: 1, deadline_s: 60}\n"
                            "validation: {every: 1, holdout: 0.4, min_cell: 5}\n";
+
+static const char AGGREGATION[] = "aggregation: {rule: weighted-mean, quorum: 1, deadline_s: 60}\n";
 
 static void make_keys(struct hospital_key *key)
 {
@@ -49,7 +50,7 @@ static void write_patients(const struct hospital *hospital)
 {
     char path[128];
     struct rng rng;
-    const unsigned char key[RNG_KEY_BYTES] = {7};
+    const unsigned char key[RNG_KEY_BYTES] = {7, hospital->seed};
     rng_init_seeded(&rng, key, 0);
     path_of(hospital, "patients.csv", path);
     FILE *f = fopen(path, "we");
@@ -84,7 +85,7 @@ static void give_secrets(struct hospital *hospital)
     memcpy(keys->seal_public, hospital->site.seal_public, 32);
     memcpy(keys->coordinator_sign, hospital->coordinator.sign_public, 32);
     memcpy(keys->coordinator_seal, hospital->coordinator.seal_public, 32);
-    strcpy(keys->site, "north");
+    memcpy(keys->site, hospital->name, sizeof keys->site);
     strcpy(keys->consortium, "demo");
     strcpy(keys->coordinator, "coordinator");
 }
@@ -131,8 +132,16 @@ void hospital_crash(struct hospital *hospital)
 
 void hospital_open(struct hospital *hospital, const char *plan_lines, const char *policy_lines)
 {
+    hospital_open_as(hospital, "north", "[north, south]", plan_lines, policy_lines);
+}
+
+void hospital_open_as(struct hospital *hospital, const char *name, const char *sites,
+                      const char *plan_lines, const char *policy_lines)
+{
     struct why why;
     memset(hospital, 0, sizeof *hospital);
+    snprintf(hospital->name, sizeof hospital->name, "%s", name);
+    hospital->seed = (unsigned char)(name[0] - 'n'); /* "north": 0 */
     strcpy(hospital->folder, "/tmp/consilium-hospital-XXXXXX");
     assert_non_null(mkdtemp(hospital->folder));
     make_keys(&hospital->site);
@@ -140,7 +149,9 @@ void hospital_open(struct hospital *hospital, const char *plan_lines, const char
     make_keys(&hospital->researcher);
     hospital->message = malloc(sizeof *hospital->message);
     randombytes_buf(hospital->session, sizeof hospital->session);
-    snprintf(hospital->plan_text, sizeof hospital->plan_text, "%s%s", PLAN, plan_lines);
+    int head = snprintf(hospital->plan_text, sizeof hospital->plan_text, PLAN, sites);
+    snprintf(hospital->plan_text + head, sizeof hospital->plan_text - (size_t)head, "%s%s",
+             strstr(plan_lines, "aggregation:") ? "" : AGGREGATION, plan_lines);
     if (!ok(plan_parse(&hospital->plan, "plan", hospital->plan_text, strlen(hospital->plan_text),
                        &why)))
         fail_msg("%s", why.text);
@@ -194,7 +205,7 @@ unsigned char *hospital_sign(struct hospital *hospital, const struct hospital_ke
     strcpy(head->consortium, "demo");
     strcpy(head->sender, sender);
     if (head->receiver[0] == '\0')
-        strcpy(head->receiver, "north");
+        memcpy(head->receiver, hospital->name, sizeof head->receiver);
     memcpy(head->session, hospital->session, sizeof head->session);
     head->sequence = ++hospital->sequence;
     head->sent_ms = clock_unix_ms();
@@ -226,14 +237,11 @@ struct ipc_message hospital_offer(struct hospital *hospital)
     return (struct ipc_message){.type = IPC_STUDY, .body = body.bytes, .n = body.n};
 }
 
-/* The sealed model set of one model. */
-static void seal_model(struct hospital *hospital, uint32_t round, float value,
-                       struct message_object_offer *offer, unsigned char **cipher, size_t *cipher_n)
+unsigned char *hospital_model(struct hospital *hospital, uint32_t round, float value, size_t *ret_n)
 {
     struct model model;
     struct why why;
-    unsigned char key[32], *plain = NULL;
-    size_t n = 0;
+    unsigned char *plain = NULL;
     assert_true(ok(plan_build_model(&hospital->plan, &model, &why)));
     float *parameters = malloc(model.parameters * sizeof *parameters);
     for (size_t i = 0; i < model.parameters; i++)
@@ -243,21 +251,22 @@ static void seal_model(struct hospital *hospital, uint32_t round, float value,
                                     .parameters_count = model.parameters,
                                     .models_count = 1,
                                     .models = &one};
-    assert_true(ok(payload_model_set_encode(&set, &plain, &n, &why)));
-    assert_true(ok(transfer_seal(plain, n, offer, key, cipher, cipher_n, &why)));
-    assert_true(ok(transfer_seal_key(offer, key, hospital->site.seal_public, &why)));
-    offer->kind = OBJECT_MODEL;
+    assert_true(ok(payload_model_set_encode(&set, &plain, ret_n, &why)));
     free(parameters);
-    free(plain);
+    return plain;
 }
 
-struct ipc_message hospital_task(struct hospital *hospital, enum task_kind kind, uint32_t task,
-                                 uint32_t round, float value, bool model)
+static struct ipc_message make_task(struct hospital *hospital, enum task_kind kind, uint32_t task,
+                                    uint32_t round, const unsigned char *plain, size_t n,
+                                    bool whole)
 {
     struct message_object_offer offer = {0};
-    unsigned char *cipher = NULL;
+    struct why why;
+    unsigned char key[32], *cipher = NULL;
     size_t cipher_n = 0, order_n = 0, offer_n = 0;
-    seal_model(hospital, round, value, &offer, &cipher, &cipher_n);
+    assert_true(ok(transfer_seal(plain, n, &offer, key, &cipher, &cipher_n, &why)));
+    assert_true(ok(transfer_seal_key(&offer, key, hospital->site.seal_public, &why)));
+    offer.kind = OBJECT_MODEL;
     struct message *message = hospital_message(hospital, MESSAGE_TASK, task);
     message->task =
         (struct message_task){.kind = kind, .round = round, .deadline_ms = clock_unix_ms() + 60000};
@@ -273,13 +282,29 @@ struct ipc_message hospital_task(struct hospital *hospital, enum task_kind kind,
     struct bytes_out body = {0};
     bytes_out_u64(&body, 1000);
     bytes_out_block(&body, order, order_n);
-    bytes_out_block(&body, envelope, model ? offer_n : 0);
-    if (model)
+    bytes_out_block(&body, envelope, whole ? offer_n : 0);
+    if (whole)
         bytes_out_bytes(&body, cipher, cipher_n);
     free(order);
     free(envelope);
     free(cipher);
     return (struct ipc_message){.type = IPC_TASK, .body = body.bytes, .n = body.n};
+}
+
+struct ipc_message hospital_task(struct hospital *hospital, enum task_kind kind, uint32_t task,
+                                 uint32_t round, float value, bool model)
+{
+    size_t n = 0;
+    unsigned char *plain = hospital_model(hospital, round, value, &n);
+    struct ipc_message request = make_task(hospital, kind, task, round, plain, n, model);
+    free(plain);
+    return request;
+}
+
+struct ipc_message hospital_task_with(struct hospital *hospital, enum task_kind kind, uint32_t task,
+                                      uint32_t round, const unsigned char *input, size_t n)
+{
+    return make_task(hospital, kind, task, round, input, n, true);
 }
 
 struct vault_reply hospital_ask(struct hospital *hospital, struct ipc_message request)

@@ -13,6 +13,8 @@ struct hospital_key {
 
 struct hospital {
     char folder[64];
+    char name[PLAN_NAME_BYTES]; /* of the site */
+    unsigned char seed;         /* of its patients */
     struct hospital_key site, coordinator, researcher;
     unsigned char session[SESSION_ID_BYTES];
     uint64_t sequence;
@@ -30,6 +32,10 @@ struct hospital {
  * ("privacy: {...}\n"), policy_lines to the policy's. Fails the test when it cannot. */
 void hospital_open(struct hospital *hospital, const char *plan_lines, const char *policy_lines);
 void hospital_close(struct hospital *hospital);
+
+/* The same for the place-th of several sites, "[north, south, ...]", with patients of its own. */
+void hospital_open_as(struct hospital *hospital, const char *name, const char *sites,
+                      const char *plan_lines, const char *policy_lines);
 
 /* Gives the plan another name of as many letters: a second study beside the first. */
 void hospital_rename(struct hospital *hospital, const char *study);
@@ -52,6 +58,14 @@ struct ipc_message hospital_offer(struct hospital *hospital);
  * the first one. parameters of the model are all value. */
 struct ipc_message hospital_task(struct hospital *hospital, enum task_kind kind, uint32_t task,
                                  uint32_t round, float value, bool model);
+
+/* A task with that input object, of n bytes. */
+struct ipc_message hospital_task_with(struct hospital *hospital, enum task_kind kind, uint32_t task,
+                                      uint32_t round, const unsigned char *input, size_t n);
+
+/* The encoded model set whose parameters are all value; owned by the caller (free). */
+unsigned char *hospital_model(struct hospital *hospital, uint32_t round, float value,
+                              size_t *ret_n);
 
 /* Handles a request and frees its body. The reply's message is the vault's. */
 struct vault_reply hospital_ask(struct hospital *hospital, struct ipc_message request);

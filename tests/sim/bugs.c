@@ -38,6 +38,15 @@ static void no_quorum(struct study *study, struct study_event *event)
     study->task.quorum = 1;
 }
 
+/* A site that was late with its shares is asked for a masked update nevertheless. */
+static void late_is_let_in(struct study *study, struct study_event *event)
+{
+    (void)event;
+    for (uint32_t i = 0; study->threshold > 0 && i < study->members_count; i++)
+        if (study->members[i].stage > 0)
+            study->members[i].stage = TASK_STAGES;
+}
+
 static void wait_for_the_dead(struct study *study, struct study_event *event)
 {
     (void)event;
@@ -152,6 +161,7 @@ const struct sim_bug SIM_BUGS[] = {
     {.name = "one update is quorum enough", .before = no_quorum},
     {.name = "dead sites are waited for in every round", .before = wait_for_the_dead},
     {.name = "a late timer is taken for an early one", .before = deadline_forgotten},
+    {.name = "a late site is let into a secure round", .before = late_is_let_in},
     {.name = "a refusal touches the state", .after = touch_when_refusing},
     {.name = "a change is not stored", .after = forget_to_store},
     {.name = "the last candidate is taken for the best", .after = last_is_best},

@@ -63,6 +63,29 @@ static void check_objects(struct shell *shell)
     }
 }
 
+/* A secure round: five tasks in a row, each counting a part of the sites that the one before did,
+ * never fewer than the threshold. Returns the number of its TRAIN task. */
+static uint32_t check_stages(struct shell *shell, uint32_t last)
+{
+    uint32_t first = last - (TASK_STAGES - 1);
+    for (uint32_t stage = 1; stage <= TASK_STAGES; stage++) {
+        uint32_t task = first + stage - 1, count = 0;
+        if (shell->oracle.kinds[task] != task_of_stage(stage))
+            violated(shell, "task %u of a secure round is a %s", task,
+                     task_kind_name(shell->oracle.kinds[task]));
+        for (uint32_t i = 0; i < shell->world.sites; i++) {
+            count += shell->objects[task][i].there;
+            if (stage > 1 && shell->objects[task][i].there && !shell->objects[task - 1][i].there)
+                violated(shell, "site %u is counted in task %u of a secure round, not before it", i,
+                         task);
+        }
+        if (count < shell->world.threshold)
+            violated(shell, "task %u of a secure round counts %u sites, the threshold is %u", task,
+                     count, shell->world.threshold);
+    }
+    return first + task_stage(TASK_TRAIN) - 1;
+}
+
 static void check_aggregated(struct shell *shell, const struct study_event *event)
 {
     struct oracle *oracle = &shell->oracle;
@@ -71,9 +94,12 @@ static void check_aggregated(struct shell *shell, const struct study_event *even
         return; /* it failed, or was none */
     if (shell->disk->round != oracle->rounds + 1)
         violated(shell, "the rounds jump from %u to %u", oracle->rounds, shell->disk->round);
-    if (shell->before->task.kind != TASK_TRAIN || shell->before->phase != STUDY_AGGREGATING)
+    enum task_kind last = shell->world.threshold > 0 ? TASK_REVEAL : TASK_TRAIN;
+    if (shell->before->task.kind != last || shell->before->phase != STUDY_AGGREGATING)
         violated(shell, "a model appears while no round waits for one");
     uint32_t task = shell->before->task.task;
+    if (shell->world.threshold > 0)
+        task = check_stages(shell, task);
     for (uint32_t i = 0; i < shell->world.sites; i++)
         updates += shell->objects[task][i].there;
     if (updates < shell->world.quorum)
@@ -173,7 +199,9 @@ void oracle_commit(struct shell *shell, const struct study_event *event)
         oracle->bound_ms =
             shell->world.now_ms + 2 * shell->world.allowance_ms + slack(&shell->world);
         memset(oracle->asked, 0, sizeof oracle->asked);
-        if (disk->task.kind == TASK_TRAIN &&
+        if (disk->tasks < SIM_TASKS_MAX)
+            oracle->kinds[disk->tasks] = disk->task.kind;
+        if (disk->task.kind == (shell->world.threshold > 0 ? TASK_KEYS : TASK_TRAIN) &&
             ++oracle->tries > STUDY_ABORTS_MAX * (shell->resumes + 1))
             violated(shell, "round %u is tried %u times", disk->round + 1, oracle->tries);
     }
@@ -242,6 +270,7 @@ void oracle_tick(struct shell *shell)
 void oracle_end(struct shell *shell)
 {
     const struct study *disk = shell->disk;
+    const struct world *world = &shell->world;
     uint32_t able = 0;
     shell->report->finished = study_over(disk);
     if (study_over(disk)) {
@@ -253,9 +282,10 @@ void oracle_end(struct shell *shell)
         return;
     }
     for (uint32_t i = 0; i < shell->world.sites; i++)
-        able += shell->world.site[i].verdict == STUDY_ALLOWED && shell->world.site[i].budget > 0;
-    if (able >= shell->world.quorum)
+        able += world->site[i].verdict == STUDY_ALLOWED && world->site[i].budget > 0 &&
+                world->site[i].revealed <= disk->round; /* else it waits for the next round */
+    if (able >= world->quorum)
         violated(shell,
                  "%u sites could go on, the quorum is %u, but the study stays %s in round %u", able,
-                 shell->world.quorum, study_phase_name(disk->phase), disk->round + 1);
+                 world->quorum, study_phase_name(disk->phase), disk->round + 1);
 }

@@ -95,6 +95,7 @@ static void send_effect(struct shell *shell, const struct effect *effect,
         item.message = SIM_TASK;
         item.task = shell->live->task.task;
         item.task_kind = shell->live->task.kind;
+        item.round = shell->live->task.round;
         break;
     case EFFECT_ACCEPTED:
         item.message = SIM_ACCEPTED;
@@ -248,7 +249,10 @@ static void finish_work(struct shell *shell, const struct agenda_item *item)
         step(shell, event);
         return;
     }
-    shell_model(shell, shell->live->model, item->task, model);
+    uint32_t updates = item->task; /* the task whose objects are updates */
+    if (shell->world.threshold > 0)
+        updates -= TASK_STAGES - task_stage(TASK_TRAIN);
+    shell_model(shell, shell->live->model, updates, model);
     event.kind = STUDY_EVENT_AGGREGATED;
     event.model = event.candidate = event.evaluation = model;
     unsigned char old[PLAN_HASH_BYTES];
@@ -390,6 +394,8 @@ static void launch(struct shell *shell)
     shell->plan.training.rounds = world->rounds;
     shell->plan.validation.every = world->every;
     shell->plan.aggregation.quorum = world->quorum;
+    shell->plan.aggregation.secure = world->threshold > 0;
+    shell->plan.aggregation.secure_threshold = world->threshold;
     shell->plan.aggregation.deadline_s = (double)world->allowance_ms / 1000;
     memcpy(shell->oracle.model, first, sizeof first);
     shell->oracle.best = (double)-INFINITY;

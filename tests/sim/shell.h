@@ -13,6 +13,7 @@ struct sim_object {
 
 /* What the oracles remember, from messages and disk alone. */
 struct oracle {
+    enum task_kind kinds[SIM_TASKS_MAX];  /* of the tasks opened */
     uint32_t rounds;                      /* models made */
     unsigned char model[PLAN_HASH_BYTES]; /* the last one, by the oracle's own sum */
     double best;                          /* highest score pooled */

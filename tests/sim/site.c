@@ -66,6 +66,30 @@ static uint64_t compute_time(struct world *world, const struct sim_site *site)
     return world_between(world, 1, world->compute_ms);
 }
 
+/* As the vault: keys live as long as its process, one that revealed does not try the round again,
+ * and what is in the outbox is sent again whatever happened since. */
+static bool has_keys(const struct world *world, struct sim_site *site,
+                     const struct agenda_item *order)
+{
+    uint32_t stage = task_stage(order->task_kind);
+    if (world->threshold == 0 || stage == 0 || order->task >= SIM_TASKS_MAX ||
+        site->done[order->task])
+        return true;
+    if (order->round <= site->revealed)
+        return stage == TASK_STAGES && site->keys_life == site->life &&
+               site->keys_task == order->task - (TASK_STAGES - 1);
+    if (order->task_kind == TASK_KEYS) {
+        site->keys_task = order->task;
+        site->keys_life = site->life;
+        return true;
+    }
+    if (site->keys_life != site->life || site->keys_task != order->task - (stage - 1))
+        return false;
+    if (order->task_kind == TASK_REVEAL)
+        site->revealed = order->round;
+    return true;
+}
+
 static void take_task(struct world *world, const struct agenda_item *order)
 {
     struct sim_site *site = &world->site[order->site];
@@ -74,6 +98,12 @@ static void take_task(struct world *world, const struct agenda_item *order)
     site->task = order->task;
     site->task_kind = order->task_kind;
     bool known = order->task < SIM_TASKS_MAX && site->spent[order->task];
+    if (!has_keys(world, site, order)) {
+        struct agenda_item item = from(order->site, SIM_DECLINE);
+        item.task = order->task;
+        world_send(world, item);
+        return;
+    }
     if (order->task_kind == TASK_TRAIN && !known && site->budget == 0) {
         struct agenda_item item = from(order->site, SIM_DECLINE);
         item.task = order->task;
@@ -157,6 +187,8 @@ void site_item(struct world *world, const struct agenda_item *item)
             break;
         site->computing = false;
         site->sending = true;
+        if (item->task < SIM_TASKS_MAX)
+            site->done[item->task] = true;
         send_answer(world, item->site);
         break;
     case AGENDA_SITE_AGAIN:

@@ -28,6 +28,9 @@ void world_start(struct world *world, uint64_t seed)
     world->rounds = (uint32_t)world_between(world, 1, 6);
     world->every = (uint32_t)world_between(world, 1, 4);
     world->quorum = (uint32_t)world_between(world, 1, (world->sites + 1) / 2);
+    if (world->sites >= 3 && world_chance(world, 0.4))
+        world->threshold = 2 * world->sites / 3 + 1;
+    world->quorum = world->quorum > world->threshold ? world->quorum : world->threshold;
     world->allowance_ms = world_between(world, 4000, 120000);
     world->compute_ms = world_between(world, 10, world->allowance_ms / 3);
     world->delay_ms_max = world_between(world, 1, world->allowance_ms / 10);

@@ -40,6 +40,7 @@ struct agenda_item {
     uint64_t due_ms, order;
     enum agenda_kind kind;
     uint32_t site, task, life; /* life: of the sender's or worker's process */
+    uint32_t round;
     enum sim_message message;
     enum study_verdict verdict;
     enum task_kind task_kind;
@@ -71,6 +72,9 @@ struct sim_site {
     uint32_t task;              /* the open one, as far as the site knows */
     enum task_kind task_kind;
     bool computing, sending;
+    bool done[SIM_TASKS_MAX];      /* durable: the answer is in the outbox */
+    uint32_t keys_task, keys_life; /* of a secure round: the KEYS task, and whose memory has them */
+    uint32_t revealed;             /* durable: last round that it helped to open */
 };
 
 struct world {
@@ -82,6 +86,7 @@ struct world {
     double loss, twice, crash, late, spurious;
     uint64_t delay_ms_max, compute_ms, allowance_ms;
     uint32_t sites, rounds, every, quorum;
+    uint32_t threshold;        /* of secure aggregation; 0 = without */
     uint32_t validations;      /* asked for after the study */
     bool asked[SIM_SITES_MAX]; /* in them */
     struct sim_site site[SIM_SITES_MAX];

@@ -96,6 +96,47 @@ static void wrong_plans_are_explained(void **state)
            "privacy: {mode: none, epsilon: 1}", "no effect", "line 12");
 }
 
+/* The last two lines of a plan, tried with secure aggregation; NULL: it is good. */
+static void with_secure(const char *more, const char *aggregation, const char *expected)
+{
+    char text[4096];
+    struct plan plan;
+    struct why why = {{0}};
+    const char *end = strstr(GOOD, "privacy:");
+    snprintf(text, sizeof text, "%.*s%saggregation: {rule: weighted-mean, secure: true%s}\n",
+             (int)(end - GOOD), GOOD, more, aggregation);
+    struct result r = plan_parse(&plan, "plan.yaml", text, strlen(text), &why);
+    if (!expected && !ok(r))
+        fail_msg("%s", why.text);
+    if (expected && (ok(r) || !strstr(why.text, expected)))
+        fail_msg("'%s' does not say '%s'", why.text, expected);
+    if (ok(r)) {
+        assert_int_equal(plan.aggregation.secure_threshold, 3);
+        assert_int_equal(plan.aggregation.quorum, 3);
+        plan_free(&plan);
+    }
+}
+
+#define SHARED "privacy: {mode: patient, epsilon: 1.0, noise_multiplier: 8}\n"
+
+static void what_secure_aggregation_excludes(void **state)
+{
+    (void)state;
+    with_secure("privacy: {mode: none}\n", "", NULL);
+    with_secure("privacy: {mode: none}\n", ", byzantine: 1", "hostile");
+    with_secure("privacy: {mode: none}\n", ", max_norm: 3", "hidden");
+    with_secure("privacy: {mode: none}\n", ", secure_threshold: 2", "use 3 or more");
+    with_secure("privacy: {mode: none}\n", ", secure_threshold: 4, quorum: 3",
+                "more than the 3 sites");
+    with_secure("privacy: {mode: none}\n", ", secure_colluders: 2", "with 2 that collude");
+    with_secure("privacy: {mode: none}\n", ", quorum: 2", "below the secure threshold");
+    with_secure("privacy: {mode: none}\ncompression: eden-4\n", "", "does not add up");
+    with_secure("privacy: {mode: none}\nvalidation: {matrix: true}\n", "", "own models");
+    with_secure(SHARED, "", "steps: 1");
+    refuse("byzantine: 1", "byzantine: 1, secure: true", "single updates", "line 13");
+    refuse("byzantine: 1", "byzantine: 1, secure_threshold: 3", "no effect", "line 13");
+}
+
 static void odd_files_are_refused(void **state)
 {
     (void)state;
@@ -118,8 +159,8 @@ static void odd_files_are_refused(void **state)
 static void shipped_plans_are_good(void **state)
 {
     (void)state;
-    static const char *const names[] = {"stroke", "stroke-encoded", "stroke-private", "thyroid",
-                                        "heart"};
+    static const char *const names[] = {"stroke",        "stroke-encoded", "stroke-private",
+                                        "stroke-secure", "thyroid",        "heart"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[1024];
         struct plan plan;
@@ -187,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_gets_its_defaults),
         cmocka_unit_test(wrong_plans_are_explained),
+        cmocka_unit_test(what_secure_aggregation_excludes),
         cmocka_unit_test(odd_files_are_refused),
         cmocka_unit_test(shipped_plans_are_good),
         cmocka_unit_test(mappings),

@@ -1,0 +1,74 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Secure aggregation with real processes: vaults, sites and the coordinator are killed between the stages of a round,
+# the study finishes, and its sums are those of a simulated run, bit for bit.
+set -eu
+. "$(dirname "$0")/federation.sh"
+
+open_consortium
+for site in rome oslo bonn bern; do must add_site $site "1${#site}$(printf %d "'$site")" 0.2; done
+for site in rome oslo bonn bern; do start_site "$site"; done
+
+open="privacy.mode: none"
+secure_plan() {
+    secure_name=$1 secure_rounds=$2
+    shift 2
+    plan "$secure_name" "rome, oslo, bonn, bern" "$secure_rounds" "aggregation.rule: weighted-mean" "$@"
+    sed -i 's/^compression: .*/compression: none/; s/^  quorum: 2/  quorum: 3\n  secure: true\n  secure_threshold: 3/' \
+        "$dir/$secure_name.yaml"
+}
+without_privacy() { sed -i '/^  epsilon:/d; /^  delta:/d; /^  clip_norm:/d' "$dir/$1.yaml"; }
+
+# The same model as in one process, where everybody takes part.
+secure_plan calm 3 "$open" "aggregation.deadline_s: 60"
+without_privacy calm
+check "a secure study is launched" by ada launch "$dir/calm.yaml"
+check "it finishes" finish calm 90
+mkdir -p "$dir/twin"
+must sh -c "timeout 60 '$consilium' simulate --plan '$dir/calm.yaml' --data '$dir/sites' --json >'$dir/twin/report.json'"
+same_model() { [ "$(figure "$dir/calm/report.json" "r['model_hash']")" = "$(figure "$dir/twin/report.json" "r['model_hash']")" ]; }
+check "simulated and real secure sums give the same model, bit for bit" same_model
+grep -q '"stage": *"reveal"' "$dir/sites/rome/state/released.jsonl" 2>/dev/null || true
+
+# Whatever is killed costs a round at most.
+secure_plan rough 12 "$open" "training.steps: 20"
+without_privacy rough
+check "a second one is launched" by ada launch "$dir/rough.yaml"
+forgets_keys() {
+    forgets_left=30
+    until grep -q "study rough task [0-9]*: declined oslo: .*keys for round" "$dir/log/coordinator"; do
+        over rough && { echo "the study was over before"; return 1; }
+        [ $forgets_left -gt 0 ] || return 1
+        forgets_left=$((forgets_left - 1))
+        kill_part oslo vault || return 1
+    done
+}
+check "a vault killed between two stages drops out of its round" forgets_keys
+kill_coordinator() { end_process KILL coordinator && start_coordinator; }
+check "the coordinator is killed between two stages" kill_coordinator
+check "and again" kill_coordinator
+silent_site() { power_cut bonn && within 60 grep -q "study rough task [0-9]*: missed bonn" "$dir/log/coordinator"; }
+check "a site falls silent in a round" silent_site
+check "the study finishes" finish rough 150
+check "with all its rounds" holds "$dir/rough/report.json" "r['rounds_completed'] == 12"
+check "rounds closed without the silent site" holds "$dir/rough/report.json" \
+    "any(len(x['counted']) == 3 for x in r['rounds'] if x['completed'])"
+check "and the model learnt" holds "$dir/rough/report.json" "r['pooled']['auroc'] > 0.7"
+
+# With privacy: a site that wants all of its noise at home refuses, the others pay what the sum costs.
+start_site bonn
+secure_plan paid 4 "training.steps: 1" "training.learning_rate: 2"
+sed -i 's/^  clip_norm: .*/  clip_norm: 1.0\n  noise_multiplier: 6/' "$dir/paid.yaml"
+for site in rome oslo bonn; do policy $site "noise_shares: true"; end_process TERM $site; start_site $site; done
+check "a private one is launched" by ada launch "$dir/paid.yaml"
+check "it finishes" finish paid 90
+check "a site that wants all noise at home takes no part" grep -q "study paid task [0-9]*: study-refused bern: .*noise_shares" "$dir/log/coordinator"
+check "the others paid" holds "$dir/paid/report.json" \
+    "sum(0 < s['epsilon_spent'] <= s['epsilon_budget'] for s in r['sites']) == 3"
+
+check "a robust rule does not go with it" refuses 2 "hides" "$consilium" plan check "$(
+    sed 's/rule: weighted-mean/rule: trimmed-mean/' "$dir/paid.yaml" >"$dir/wrong.yaml"; echo "$dir/wrong.yaml")"
+check "plan check says what is not claimed" sh -c "'$consilium' plan check '$dir/paid.yaml' | grep -q 'robustness is not claimed'"
+
+check "the operator takes the log home" by consortium/operator audit export --out "$dir/audit"
+check "every secure round computes again to the same bits" by consortium/operator audit verify "$dir/audit"
