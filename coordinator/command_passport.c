@@ -51,6 +51,7 @@ struct filling {
     char human_sha256[PAPER_HASH_BYTES], human_signer[PLAN_NAME_BYTES];
     struct paper changes;
     int64_t alpha; /* micro; -1: no ledger */
+    enum evaluation_release release;
     char build[HEX_HASH_BYTES], monitoring[HEX_HASH_BYTES], label[HEX_HASH_BYTES];
     char issued[TIME_BYTES];
     struct gate_parsed gate;
@@ -214,6 +215,10 @@ static void find_worst(struct filling *f, const char *name, struct worst *worst)
                  figures->group);
         snprintf(worst->group, sizeof worst->group, "%s", equals + 1);
     }
+    /* Of several forms the one that tells most is named. */
+    if (read && evaluation.release != EVALUATION_RELEASE_NONE &&
+        (!f->release || evaluation.release == EVALUATION_RELEASE_HISTOGRAM))
+        f->release = evaluation.release;
     if (read)
         payload_evaluation_free(&evaluation);
 }
@@ -400,7 +405,11 @@ static void fill_passport(struct filling *f, struct passport *p)
         .delta = private ? plan->privacy.delta : (double)NAN,
         .epsilon_spent_max = private ? f->epsilon : (double)NAN,
         .ledger_head = f->head,
-        .metrics_mode = plan->privacy.metrics_noise > 0.0 ? "noised histogram" : "threshold",
+        .metrics_mode = f->release ? evaluation_release_name(f->release)
+                        : plan->privacy.metrics_noise > 0.0
+                            ? evaluation_release_name(EVALUATION_RELEASE_NOISED_HISTOGRAM)
+                            : evaluation_release_name(EVALUATION_RELEASE_THRESHOLD),
+        .secure_aggregation = plan->aggregation.secure,
         .metrics_round_to = "0.001",
         .metrics_min_cell = plan->validation.min_cell,
         .metrics_queries_used = -1,

@@ -271,6 +271,8 @@ static struct result fill_input(const struct judge_case *in, struct bench *bench
     input->groups = bench->groups;
     if (!in->ledger || !in->ledger->policy->used || input->first)
         return DONE;
+    if (memcmp(in->candidate, in->incumbent, PLAN_HASH_BYTES) == 0)
+        return DONE; /* the same model again: nothing is tried */
     bench->ledger = *in->ledger->ledger;
     TRY(judge_alpha(in, &input->policy, bench->sites, input->n_sites, &bench->ledger,
                     &bench->answer, why));

@@ -228,7 +228,7 @@ o="--as $consortium/operator"
         grep -q "$wanted" "$out/card.xml" || die "the model card lacks $wanted: $(cat "$out/card.xml")"
     done
     "$consilium" model passport --verify "$out/second.passport" --json $a >"$out/passport.json"
-    for wanted in pccp_sha256 alpha_spent '"signed_reports":\["log entry' build_sha256 worst_group dataset_fingerprint '"reml"' cpu_seconds; do
+    for wanted in '"secure_aggregation":false' '"mode":"threshold"' pccp_sha256 alpha_spent '"signed_reports":\["log entry' build_sha256 worst_group dataset_fingerprint '"reml"' cpu_seconds; do
         grep -q "$wanted" "$out/passport.json" || die "the passport lacks $wanted: $(cat "$out/passport.json")"
     done
     must_fail "revoked\|human part" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a

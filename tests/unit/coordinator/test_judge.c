@@ -171,6 +171,104 @@ static void first_model_is_held_to_the_floor(void **state)
     judgement_free(&out);
 }
 
+static char *text_in(const char *text, const char *object, const char *key)
+{
+    json_t *root = json_loads(text, 0, NULL);
+    const json_t *o = object ? json_object_get(root, object) : root;
+    const char *found = json_string_value(json_object_get(o, key));
+    char *copy = found ? strdup(found) : NULL;
+    json_decref(root);
+    return copy;
+}
+
+/* The ledger moves with a judgement that looked at figures, and only then. */
+static void alpha_is_spent_once(void **state)
+{
+    (void)state;
+    struct judge_case in = the_case(incumbent);
+    struct judgement out;
+    struct family_ledger *family = calloc(1, sizeof *family);
+    struct ledger_policy policy = ledger_policy_default(ALPHA_FIXED);
+    policy.used = true;
+    struct judge_ledger ledger = {.ledger = family, .policy = &policy};
+    in.ledger = &ledger;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_true(out.ledger_moved && out.decision == GATE_PROMOTE);
+    assert_int_equal(family->spent, 25000);
+    assert_non_null(strstr(out.record, "policy fixed gave this candidate alpha 0.025000"));
+    assert_true(ok(gate_replay(out.input, out.record, &why)));
+    char *before = text_in(out.entry, "ledger", "state_sha256");
+    judgement_free(&out);
+    rules.gate.quorum_min = 9; /* nobody looks at figures */
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_true(!out.ledger_moved && !out.ledger);
+    assert_int_equal(family->spent, 25000);
+    judgement_free(&out);
+    rules.gate.quorum_min = 3;
+    in.candidate = incumbent; /* the model in use against itself */
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_false(out.ledger_moved);
+    judgement_free(&out);
+    in.candidate = candidate;
+    assert_true(ok(judge(&in, &out, &why)));
+    char *after = text_in(out.entry, "ledger", "state_sha256");
+    assert_true(before && after && strcmp(before, after) != 0);
+    assert_int_equal(family->spent, 37500);
+    judgement_free(&out);
+    policy = ledger_policy_default(ALPHA_BAC);
+    policy.used = true;
+    for (int again = 0; again < 2; again++) { /* sites judge the same holdout */
+        assert_true(ok(judge(&in, &out, &why)));
+        assert_int_equal(out.decision, GATE_HOLD);
+        assert_non_null(strstr(out.record, again ? "static holdout reused" : "submitted as model"));
+        judgement_free(&out);
+    }
+    assert_int_equal(family->spent, 10000);
+    free(before);
+    free(after);
+    free(family);
+}
+
+/* Rule 1 under a change control plan: what it covers passes, one class beyond it is rejected. */
+static void changes_beyond_the_plan_are_rejected(void **state)
+{
+    (void)state;
+    struct judge_case in = the_case(incumbent);
+    struct judgement out;
+    struct plan_subgroup sex = {.column = "sex"};
+    plan.subgroups = &sex;
+    struct plan old = plan;
+    struct pccp pccp;
+    static const char TEXT[] = "{\"allowed\":[\"retrain\"],\"patients_min\":1000}";
+    assert_true(ok(pccp_read(TEXT, strlen(TEXT), &pccp, &why)));
+    struct judge_change change = {.pccp = &pccp,
+                                  .sha256 = "abcdef0123456789",
+                                  .before = &old,
+                                  .model = incumbent};
+    in.change = &change;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_PROMOTE);
+    assert_non_null(strstr(out.record, "within the change control plan abcdef012345: retrain"));
+    char *classes = text_in(out.entry, "change", "classes");
+    assert_string_equal(classes, "retrain");
+    free(classes);
+    judgement_free(&out);
+    old.training.rounds = 9;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_REJECT);
+    assert_non_null(strstr(out.record, "does not allow 'hyperparameters'"));
+    judgement_free(&out);
+    old.training.rounds = plan.training.rounds;
+    pccp.patients_min = 1501; /* three sites of 500 */
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_REJECT);
+    judgement_free(&out);
+    change.before = NULL; /* a first model of its kind changes nothing */
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_int_equal(out.decision, GATE_PROMOTE);
+    judgement_free(&out);
+}
+
 /* Two of three sites find a column drifted: more than a third of them hold the candidate. */
 static void drifted_patients_hold(void **state)
 {
@@ -326,6 +424,8 @@ int main(void)
         cmocka_unit_test_setup(worse_candidate_is_rejected, prepare),
         cmocka_unit_test_setup(incumbent_that_nobody_compared_holds, prepare),
         cmocka_unit_test_setup(first_model_is_held_to_the_floor, prepare),
+        cmocka_unit_test_setup(alpha_is_spent_once, prepare),
+        cmocka_unit_test_setup(changes_beyond_the_plan_are_rejected, prepare),
         cmocka_unit_test_setup(drifted_patients_hold, prepare),
         cmocka_unit_test_setup(family_follows_features_and_label, prepare),
         cmocka_unit_test(registry_keeps_models),
