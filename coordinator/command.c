@@ -3,6 +3,7 @@
 #include "coordinator/command_inner.h"
 
 #include "coordinator/aggregate/aggregate.h"
+#include "coordinator/incident_json.h"
 #include "coordinator/report.h"
 #include "coordinator/status.h"
 #include "proto/base/log.h"
@@ -130,6 +131,11 @@ static struct result verb_status(struct user_command *c, struct why *why)
             status_add(&list, study, researcher);
         free(plan.bytes);
     }
+    json_t *incidents = NULL;
+    if (ok(r))
+        r = incidents_open(c->drive->options.store, c->study[0] ? c->study : NULL, c->now_ms,
+                           &incidents, why);
+    list.incidents = incidents;
     struct why ignored;
     struct result written = status_text(&list, &text, ok(r) ? why : &ignored);
     free(names);

@@ -4,6 +4,7 @@
 #include "coordinator/command_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/incident_json.h"
 #include "coordinator/registry_json.h"
 #include "proto/base/cleanup.h"
 
@@ -12,36 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static json_t *steps_json(const struct incident *incident, uint64_t now_ms)
-{
-    struct incident_clocks clocks = incident_clocks_default();
-    json_t *steps = json_object();
-    for (int k = 0; k < INCIDENT_STEPS; k++) {
-        enum incident_step step = (enum incident_step)k;
-        int64_t due = incident_due(incident, &clocks, step);
-        json_t *o = json_object();
-        if (incident->done_ms[k])
-            json_object_set_new(o, "done_ms", json_integer(incident->done_ms[k]));
-        if (due)
-            json_object_set_new(o, "due_ms", json_integer(due));
-        if (due && (int64_t)now_ms > due)
-            json_object_set_new(o, "overdue", json_true());
-        json_object_set_new(steps, incident_step_name(step), o);
-    }
-    return steps;
-}
-
-static json_t *incident_json(const struct incident *incident, const unsigned char *hash,
-                             uint64_t now_ms)
-{
-    char model[HEX_HASH_BYTES];
-    hex_hash(model, hash);
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "incident", incident->id, "model", model,
-                     "severity", incident_severity_name(incident->severity), "text", incident->text,
-                     "aware_ms", (json_int_t)incident->aware_ms, "steps",
-                     steps_json(incident, now_ms));
-}
 
 struct listing {
     json_t *list;

@@ -3,6 +3,7 @@
 #include "coordinator/command_evidence.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/paper.h"
 #include "coordinator/registry_json.h"
 #include "coordinator/validation.h"
 #include "coordinator/work_monitor.h"
@@ -20,14 +21,16 @@ static const char *argument(const struct user_command *c, const char *key)
     return text ? text : "";
 }
 
-static struct monitor_policy policy_for(const struct user_command *c)
+static struct result policy_for(const struct user_command *c, struct monitor_policy *policy,
+                                struct why *why)
 {
-    struct monitor_policy policy =
-        c->drive->options.gate ? c->drive->options.gate->monitor : monitor_policy_default();
+    struct gate_rules rules;
     const json_t *looks = json_object_get(c->arguments, "looks");
+    TRY(paper_rules(c->drive->options.store, c->drive->options.gate, &rules, why));
+    *policy = rules.monitor;
     if (looks)
-        policy.looks = (unsigned)json_integer_value(looks);
-    return policy;
+        policy->looks = (unsigned)json_integer_value(looks);
+    return DONE;
 }
 
 /* What the model's gate judged is what later looks are held against. */
@@ -58,12 +61,13 @@ static struct result make_terms(struct user_command *c, const struct registry_mo
         .study = model->study,
         .owner = argument(c, "owner")[0] ? argument(c, "owner") : c->user->name,
         .interval_ms = json_integer_value(json_object_get(c->arguments, "interval_ms")),
-        .policy = policy_for(c),
         .baseline_task = model->task,
         .baseline = baseline,
     };
     memcpy(terms.model, model->hash, PLAN_HASH_BYTES);
-    struct result r = monitoring_terms_json(&terms, ret_terms, why);
+    struct result r = policy_for(c, &terms.policy, why);
+    if (ok(r))
+        r = monitoring_terms_json(&terms, ret_terms, why);
     json_decref(baseline);
     return r;
 }

@@ -92,7 +92,10 @@ static void sign_of_life(struct drive *drive, const char *site, bool always, uin
     for (size_t i = 0; i < drive->studies_count; i++) {
         struct running *running = drive->studies[i];
         uint32_t at = study_find(&running->study, site);
-        if (at == running->study.members_count || (!always && running->study.members[at].live))
+        if (at == running->study.members_count)
+            continue;
+        /* After a study's end only a hello asks how it ended. */
+        if (!always && (running->study.members[at].live || study_over(&running->study)))
             continue;
         struct study_event event = {.kind = STUDY_EVENT_HELLO, .site = at, .now_ms = now_ms};
         struct why why;

@@ -4,8 +4,10 @@
 
 #include "coordinator/entry.h"
 #include "coordinator/judge.h"
+#include "coordinator/report_after.h"
 #include "coordinator/statement.h"
 #include "coordinator/status.h"
+#include "proto/base/clock.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -377,10 +379,15 @@ struct result report_text(struct store *store, const char *study,
     struct result r = gather(b, study, why);
     if (ok(r)) {
         json_t *report = build(b, public_key);
+        r = report_after(store, study, clock_unix_ms(), report, why);
         *ret_text = json_dumps(report, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
         json_decref(report);
-        if (!*ret_text)
+        if (ok(r) && !*ret_text)
             r = failed(why, RESULT_SYSTEM, "out of memory for the report");
+        if (!ok(r)) {
+            free(*ret_text);
+            *ret_text = NULL;
+        }
     }
     plan_free(&b->plan);
     for (uint32_t i = 0; i < PLAN_SITES_MAX; i++)

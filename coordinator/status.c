@@ -105,6 +105,9 @@ struct result status_text(struct status_list *list, char **ret_text, struct why 
     json_t *o = json_object();
     json_object_set_new(o, "studies", list->array ? list->array : json_array());
     list->array = NULL;
+    if (list->incidents)
+        json_object_set_new(o, "incidents", list->incidents);
+    list->incidents = NULL;
     *ret_text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(o);
     return *ret_text ? DONE : failed(why, RESULT_SYSTEM, "out of memory");

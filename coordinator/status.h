@@ -7,12 +7,14 @@
 
 /* A growing JSON array of studies; zero-initialise. */
 struct status_list {
-    void *array; /* jansson */
+    void *array;     /* jansson */
+    void *incidents; /* jansson: those that are open (incident_json.h); taken over */
 };
 
 void status_add(struct status_list *list, const struct study *study, const char *researcher);
 
-/* {"studies": [...]}; *ret_text is owned by the caller (free). Ends the list. */
+/* {"studies": [...], "incidents": [...]}; *ret_text is owned by the caller (free). Ends the list.
+ */
 struct result status_text(struct status_list *list, char **ret_text, struct why *why) MUST_CHECK;
 
 const char *standing_name(enum round_standing standing);

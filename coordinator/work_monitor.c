@@ -3,6 +3,7 @@
 #include "coordinator/work_monitor.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/paper.h"
 #include "coordinator/work_validate.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -79,12 +80,12 @@ static struct result suspend(struct drive *drive, const char *words, struct moni
                              struct why *why)
 {
     char reason[STAGE_REASON_BYTES];
-    struct stage_policy policy =
-        drive->options.gate ? drive->options.gate->stages : stage_policy_default();
+    struct gate_rules rules;
     bool movable =
         out->from == STAGE_SHADOW || out->from == STAGE_PILOT || out->from == STAGE_PROMOTED;
     if (out->severity != MONITOR_SUSPEND || !movable)
         return DONE;
+    TRY(paper_rules(drive->options.store, drive->options.gate, &rules, why));
     snprintf(reason, sizeof reason, "monitoring: %.140s", words);
     struct stage_event event = {
         .kind = STAGE_EVENT_SUSPEND,
@@ -92,7 +93,7 @@ static struct result suspend(struct drive *drive, const char *words, struct moni
         .reason = reason,
     };
     out->suspended = true;
-    return stage_step(&out->model.stage, &policy, &event, why);
+    return stage_step(&out->model.stage, &rules.stages, &event, why);
 }
 
 static const char *standing(const struct monitor_ending *out, const json_t *state,

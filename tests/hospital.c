@@ -268,11 +268,14 @@ static struct ipc_message make_task(struct hospital *hospital, enum task_kind ki
     assert_true(ok(transfer_seal_key(&offer, key, hospital->site.seal_public, &why)));
     offer.kind = OBJECT_MODEL;
     struct message *message = hospital_message(hospital, MESSAGE_TASK, task);
-    message->task =
-        (struct message_task){.kind = kind, .round = round, .deadline_ms = clock_unix_ms() + 60000};
+    message->task = (struct message_task){.kind = kind,
+                                          .round = round,
+                                          .deadline_ms = clock_unix_ms() + 60000,
+                                          .after_study = hospital->after_study};
     memcpy(message->task.plan_hash, hospital->plan.hash, PLAN_HASH_BYTES);
     memcpy(message->task.model_hash, offer.plain_hash, PLAN_HASH_BYTES);
     memcpy(message->task.object, offer.object, OBJECT_ID_BYTES);
+    memcpy(hospital->last_model, offer.plain_hash, PLAN_HASH_BYTES);
     unsigned char *order =
         hospital_sign(hospital, &hospital->coordinator, "coordinator", message, &order_n);
     message = hospital_message(hospital, MESSAGE_OBJECT_OFFER, task);

@@ -25,6 +25,8 @@ struct hospital {
     struct message *message; /* scratch of the helpers */
     uint64_t told_records;   /* the site's ledger as offers and tasks tell it back */
     unsigned char told_head[LEDGER_HEAD_BYTES];
+    unsigned char last_model[PLAN_HASH_BYTES]; /* of the last hospital_task */
+    bool after_study;                          /* hospital_task's orders are of a finished study */
 };
 
 /* A folder with 200 patients, two rows of them unusable, and a plan of one round more than none:

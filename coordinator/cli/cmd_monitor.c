@@ -229,7 +229,8 @@ static int monitor_look(int argc, char **argv)
     else if (!wait)
         printf("study %s task %lld looks\n", ask_text(answer, "study"), integer(answer, "task"));
     if (wait)
-        code = validate_wait(folder, ask_text(answer, "study"), integer(answer, "task"), json);
+        code = validate_wait(folder, ask_text(answer, "study"), integer(answer, "task"),
+                             json ? VALIDATE_QUIET : VALIDATE_WORDS);
     json_decref(answer);
     return wait && (code == CLI_OK || code == CLI_FAILED) ? show(folder, argv[1], json) : code;
 }

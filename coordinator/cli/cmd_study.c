@@ -64,6 +64,16 @@ static void print_study(const json_t *study, bool with_sites)
     }
 }
 
+static void print_incident(const json_t *incident)
+{
+    printf("incident %s (%s) on model %.12s of %s: %s", text_of(incident, "incident"),
+           text_of(incident, "severity"), text_of(incident, "model"), text_of(incident, "study"),
+           text_of(incident, "text"));
+    if (text_of(incident, "overdue")[0])
+        printf("; OVERDUE: %s", text_of(incident, "overdue"));
+    putchar('\n');
+}
+
 static int print_status(const struct client_reply *reply, const char *study)
 {
     json_t *root = json_loadb((const char *)reply->text, reply->text_n, 0, NULL);
@@ -71,6 +81,7 @@ static int print_status(const struct client_reply *reply, const char *study)
     size_t i, count = json_array_size(studies);
     json_t *one;
     json_array_foreach(studies, i, one) print_study(one, study != NULL);
+    json_array_foreach(json_object_get(root, "incidents"), i, one) print_incident(one);
     if (count == 0)
         fprintf(stderr, study ? "consilium: there is no study '%s'\n" : "no study yet\n", study);
     json_decref(root);

@@ -126,7 +126,7 @@ static struct result ask_run(const char *folder, const char *study, json_int_t t
                     ret_run, why);
 }
 
-int validate_wait(const char *folder, const char *study, long long task, bool json)
+int validate_wait(const char *folder, const char *study, long long task, enum validate_print print)
 {
     struct why why;
     for (;;) {
@@ -135,7 +135,7 @@ int validate_wait(const char *folder, const char *study, long long task, bool js
         if (!ok(r))
             return cli_fail(r, &why);
         if (!json_is_true(json_object_get(run, "open"))) {
-            int code = show_run(run, json);
+            int code = print == VALIDATE_QUIET ? CLI_OK : show_run(run, print == VALIDATE_JSON);
             json_decref(run);
             return code;
         }
@@ -171,7 +171,8 @@ static int run_now(const char *folder, const char *model, const char *study, con
     int code = CLI_OK;
     if (wait) {
         code = validate_wait(folder, ask_text(opened, "study"),
-                             json_integer_value(json_object_get(opened, "task")), json);
+                             json_integer_value(json_object_get(opened, "task")),
+                             json ? VALIDATE_JSON : VALIDATE_WORDS);
     } else if (json) {
         json_dumpf(opened, stdout, JSON_COMPACT);
         putchar('\n');

@@ -5,7 +5,9 @@
 
 #include <stdbool.h>
 
-/* Waits until that run is over and prints it; an exit code. */
-int validate_wait(const char *folder, const char *study, long long task, bool json);
+/* Waits until that run is over and prints it, as JSON, in words or (quiet) not at all; an exit
+ * code. */
+enum validate_print { VALIDATE_WORDS, VALIDATE_JSON, VALIDATE_QUIET };
+int validate_wait(const char *folder, const char *study, long long task, enum validate_print print);
 
 #endif

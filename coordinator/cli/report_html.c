@@ -353,6 +353,8 @@ static void put_page(FILE *out, const json_t *report)
     section_contributions(out, report);
     picture_calibration(out, report);
     picture_slopes(out, report);
+    picture_monitor(out, report);
+    table_monitor(out, report);
     put_sites(out, report);
     put_refusals(out, report);
     put_notes(out, report);

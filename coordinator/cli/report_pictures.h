@@ -49,6 +49,10 @@ void table_statement(FILE *out, const json_t *report);
 /* AUROC of every model at every site. */
 void picture_matrix(FILE *out, const json_t *report);
 
+/* AUROC and drift over time after the study; findings and incidents as a section. */
+void picture_monitor(FILE *out, const json_t *report);
+void table_monitor(FILE *out, const json_t *report);
+
 /* Observed against predicted risk. */
 void picture_calibration(FILE *out, const json_t *report);
 

@@ -14,16 +14,16 @@ cat >"$dir/consortium/gate.json" <<'END'
 END
 end_process TERM coordinator
 start_coordinator
-add_site alpha 11 0.2 900
-add_site beta 12 0.0 500
-add_site gamma 13 -0.2 400
+add_site alpha 11 0.2 400
+add_site beta 12 0.0 300
+add_site gamma 13 -0.2 260
 for site in alpha beta gamma; do
     must start_site $site
 done
 plain() { # plan STUDY ROUNDS
     plan "$1" "alpha, beta, gamma" "$2" "privacy.mode: none" "privacy.epsilon: -" "privacy.delta: -" \
         "privacy.clip_norm: -" "compression.x: -" "validation.every: 0" "validation.holdout: 0.5" \
-        "aggregation.rule: weighted-mean" "aggregation.quorum: 3"
+        "aggregation.rule: weighted-mean" "aggregation.quorum: 3" "aggregation.deadline_s: 20"
     sed -i 's/^compression:.*/compression: none/; s/trimmed-mean/weighted-mean/; s/  mode: patient/  mode: none/' "$dir/$1.yaml"
     must by ada launch "$dir/$1.yaml"
     must finish "$1" 60
@@ -95,7 +95,7 @@ check "a second start is refused" refuses 1 "already" by ada monitor start secon
 look() { by ada monitor look second --wait >"$dir/look.txt" 2>&1; }
 check "the first look finds nothing" look
 check "the second look finds nothing" look
-shuffle() { # the outcome of every patient of SITE is another's; in place, so that the file stays the same
+shuffle() { # every outcome of SITE is the other one; in place, as a site writes its file
     awk -F, -v OFS=, 'NR == 1 { print; next } { $5 = $5 == "yes" ? "no" : "yes"; print }' \
         "$dir/sites/$1/data/records.csv" >"$dir/shuffled.csv"
     cat "$dir/shuffled.csv" >"$dir/sites/$1/data/records.csv"
@@ -110,6 +110,7 @@ check "show tells every look" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium moni
 check "one command puts the earlier model back" sh -c "CONSILIUM_IDENTITY=$dir/omar $consilium model rollback second --reason 'site data' && CONSILIUM_IDENTITY=$dir/ada $consilium model show first | grep -q promoted"
 
 # ---- a schedule survives the coordinator ------------------------------------------------------------------
+must shuffle alpha # the right outcomes again
 check "the model that is back is watched by schedule" by ada monitor start first --looks 4 --interval 2s
 looked() { by ada monitor list --json >"$dir/list.json" && holds "$dir/list.json" "[m['looks_done'] for m in r['monitors'] if m['study'] == 'first'][0] >= $1"; }
 check "a look comes by itself" within 20 looked 1
