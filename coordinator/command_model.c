@@ -325,6 +325,10 @@ struct result verb_stage(struct user_command *c, struct why *why)
         store_rollback(store);
         return r;
     }
+    if (m.model.stage.stage != m.from)
+        drive_notify(c->drive, m.model.study, c->now_ms);
+    if (m.has_other)
+        drive_notify(c->drive, m.other.study, c->now_ms);
     json_t *o = registry_model_json(&m.model);
     json_object_set_new(o, "sentence", json_string_nocheck(c->sentence));
     return command_answer(c, o, why);

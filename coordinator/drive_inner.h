@@ -107,6 +107,8 @@ void drive_send_offer(struct drive *drive, struct running *running, uint32_t sit
 void drive_send_task(struct drive *drive, struct running *running, uint32_t site, uint64_t now_ms);
 void drive_send_closed(struct drive *drive, struct running *running, uint32_t site,
                        uint64_t now_ms);
+/* Tells the sites of a study that is over where its model stands now. */
+void drive_notify(struct drive *drive, const char *study, uint64_t now_ms);
 void drive_send_done(struct drive *drive, const char *member, const char *study, uint32_t task,
                      const unsigned char object[OBJECT_ID_BYTES], const char *reason,
                      uint64_t now_ms);

@@ -3,6 +3,7 @@
 #include "coordinator/drive_inner.h"
 
 #include "coordinator/work_gate.h"
+#include "coordinator/work_monitor.h"
 #include "proto/base/log.h"
 #include "proto/topic.h"
 
@@ -218,11 +219,26 @@ void drive_send_closed(struct drive *drive, struct running *running, uint32_t si
     closed->refused = round_tally(task, STANDING_REFUSED) + round_tally(task, STANDING_DECLINED);
     closed->missing = round_tally(task, STANDING_MISSED) + round_tally(task, STANDING_AWAY);
     gate_notice(drive->options.store, study->name, closed->notice, sizeof closed->notice);
+    if (!closed->notice[0])
+        monitor_notice(drive->options.store, study->name, closed->notice, sizeof closed->notice);
     closed->study_finished = study_over(study);
     memcpy(closed->candidate_hash, study->candidate, PLAN_HASH_BYTES);
     if (study->best_round > 0)
         memcpy(closed->best_hash, study->best, PLAN_HASH_BYTES);
     drive_post(drive, study->members[site].name, now_ms);
+}
+
+void drive_notify(struct drive *drive, const char *name, uint64_t now_ms)
+{
+    struct running *running = NULL;
+    struct why why;
+    if (!ok(drive_load(drive, name, &running, &why))) {
+        log_warning("the sites of study %s are not told: %s", name, why.text);
+        return;
+    }
+    for (uint32_t i = 0; i < running->study.members_count; i++)
+        if (running->study.members[i].verdict == MEMBER_ALLOWED && study_over(&running->study))
+            drive_send_closed(drive, running, i, now_ms);
 }
 
 void drive_send_done(struct drive *drive, const char *member, const char *study, uint32_t task,

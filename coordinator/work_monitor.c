@@ -4,6 +4,7 @@
 
 #include "coordinator/entry.h"
 #include "coordinator/paper.h"
+#include "coordinator/registry_json.h"
 #include "coordinator/work_validate.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/log.h"
@@ -223,6 +224,27 @@ void monitor_after(struct drive *drive, const struct monitor_ending *e, uint64_t
         log_warning("study %s: its model is suspended: %s", e->row.study, e->model.stage.reason);
     if (e->incident_event)
         log_warning("incident %s (%s): %s", e->incident.id, e->incident_event, e->incident.text);
+}
+
+void monitor_notice(struct store *store, const char *study, char *text, size_t n)
+{
+    char hash[HEX_HASH_BYTES];
+    struct registry_model model;
+    struct why none;
+    text[0] = '\0';
+    if (!ok(registry_find(store, study, &model, &none)) || strcmp(model.study, study) != 0)
+        return;
+    bool out = model.stage.stage == STAGE_SUSPENDED;
+    bool back = model.stage.stage == STAGE_PROMOTED && model.stage.previous != STAGE_PILOT;
+    if (!out && !back)
+        return;
+    hex_hash(hash, model.hash);
+    snprintf(text, n, "model %.12s is %s%s%s", hash,
+             out ? "suspended: do not use it" : "in use again", model.stage.reason[0] ? "; " : "",
+             model.stage.reason);
+    for (char *c = text; *c; c++) /* a person's reason; messages hold no control characters */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
 }
 
 void monitor_ending_free(struct monitor_ending *ending)

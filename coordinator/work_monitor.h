@@ -44,6 +44,10 @@ struct result monitor_write(struct drive *drive, const struct monitor_ending *en
 void monitor_after(struct drive *drive, const struct monitor_ending *ending, uint64_t now_ms);
 void monitor_ending_free(struct monitor_ending *ending);
 
+/* What the sites of a study are told of its newest model once it was taken out of use or put back;
+ * "" otherwise. */
+void monitor_notice(struct store *store, const char *study, char *text, size_t n);
+
 /* The schedule: reads when the next look is due; opens the looks that are. */
 void monitor_schedule(struct drive *drive);
 void monitor_tick(struct drive *drive, uint64_t now_ms);

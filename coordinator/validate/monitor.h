@@ -36,8 +36,8 @@ struct monitor_policy monitor_policy_default(void);
 /* RESULT_INPUT with the reason when a threshold, alpha or the number of looks is out of bounds. */
 struct result monitor_policy_check(const struct monitor_policy *policy, struct why *why) MUST_CHECK;
 
-/* Bounds on z at each planned look (O'Brien-Fleming type spending): bounds[policy->looks]. Compute
- * once per period. */
+/* Bounds on z at each planned look, bounds[policy->looks]: alpha spent as Lan and DeMets's function
+ * of O'Brien and Fleming's type has it, valid whatever the looks share. */
 struct result monitor_bounds(const struct monitor_policy *policy, double *bounds,
                              struct why *why) MUST_CHECK;
 

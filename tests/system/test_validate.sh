@@ -105,9 +105,12 @@ collapses() { ! look; }
 check "the third look finds a collapse" collapses
 check "it says why" grep -q "alpha.*suspend\|pooled.*suspend" "$dir/look.txt"
 check "the model is suspended" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium model show second | grep -q suspended"
+check "the sites are told" within 10 grep -q "is suspended: do not use it" "$dir/log/beta"
 check "an incident is open, its clocks run" sh -c "CONSILIUM_IDENTITY=$dir/ruth $consilium incident list | grep -A2 serious | grep -q 'acknowledge *due'"
 check "show tells every look" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium monitor show second | grep -c '  look ' | grep -q 3"
 check "one command puts the earlier model back" sh -c "CONSILIUM_IDENTITY=$dir/omar $consilium model rollback second --reason 'site data' && CONSILIUM_IDENTITY=$dir/ada $consilium model show first | grep -q promoted"
+
+check "the sites are told that too" within 10 grep -q "is in use again" "$dir/log/gamma"
 
 # ---- a schedule survives the coordinator ------------------------------------------------------------------
 must shuffle alpha # the right outcomes again
