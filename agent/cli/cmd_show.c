@@ -82,10 +82,18 @@ static void print_plan(const struct site *site, const struct ledger_study *study
     if (plan->privacy.mode == PRIVACY_PATIENT)
         printf("    each patient's part is cut at norm %g; Gaussian noise of %.4f times that is "
                "added here\n    first: epsilon %.4f at delta %.1e for all updates together\n",
-               plan->privacy.clip_norm, l->charge.noise_multiplier, l->charge.epsilon,
-               l->charge.delta);
+               plan->privacy.clip_norm, plan_noise_share(plan, l->charge.noise_multiplier),
+               l->charge.epsilon, l->charge.delta);
     else
         puts("    without differential privacy: an update may tell about single patients");
+    if (plan->aggregation.secure)
+        printf(
+            "    each update is masked: the coordinator sees sums of at least %u sites only. With "
+            "privacy\n    the noise added here is this site's share, the epsilon is that of the "
+            "sums; it does not\n    hold against more than %u other sites together with the "
+            "coordinator\n  for each update: public keys, sealed shares and tags, which say "
+            "nothing of patients\n",
+            plan->aggregation.secure_threshold, plan->aggregation.secure_colluders);
     printf("  %llu evaluations on the holdout: %s, for everybody and %zu subgroups;\n"
            "    groups with fewer than %u patients of either outcome are left out, figures are\n"
            "    rounded to 0.001\n",
@@ -168,6 +176,10 @@ static void print_line(const json_t *line)
                "%.12s\n",
                (long long)task, (long long)round, json_array_size(json_object_get(line, "models")),
                first_auroc(line), (long long)bytes, hash);
+    else if (strcmp(kind, "secure") == 0)
+        printf("task %lld: round %lld, %s, %lld bytes, hash %.12s\n", (long long)task,
+               (long long)round, json_string_value(json_object_get(line, "note")), (long long)bytes,
+               hash);
     else if (strcmp(kind, "answer") == 0)
         printf("answer: %s, %s\n", verdict, reason);
     else

@@ -7,6 +7,7 @@
 #include "proto/payload.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +257,19 @@ static struct result apply_closed(struct ledger_study *study, const struct journ
     return DONE;
 }
 
+static struct result apply_peer(struct ledger_study *study, const struct journal_record *record,
+                                struct bytes_in *in, struct why *why)
+{
+    unsigned char key[ROSTER_KEY_BYTES];
+    uint32_t place = bytes_in_u32(in);
+    bytes_in_bytes(in, key, sizeof key);
+    if (in->bad || in->left > 0 || place >= PLAN_SITES_MAX ||
+        !sodium_is_zero(study->peers[place], sizeof key))
+        return no_sense(why, record);
+    memcpy(study->peers[place], key, sizeof key);
+    return DONE;
+}
+
 struct result ledger_apply(struct ledger *ledger, const struct journal_record *record,
                            struct why *why)
 {
@@ -280,6 +294,8 @@ struct result ledger_apply(struct ledger *ledger, const struct journal_record *r
         return apply_settled(study, record, &in, why);
     case LEDGER_CLOSED:
         return apply_closed(study, record, &in, why);
+    case LEDGER_PEER:
+        return apply_peer(study, record, &in, why);
     case LEDGER_NAMED:
         return apply_named(study, record, &in, why);
     case LEDGER_CHARGED:
@@ -504,4 +520,26 @@ struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *
     bytes_out_u32(&out, task);
     bytes_out_u32(&out, finished);
     return append(ledger, LEDGER_CLOSED, now_ms, &out, why);
+}
+
+struct result ledger_peer(struct ledger *ledger, uint64_t now_ms, const char *study, uint32_t place,
+                          const unsigned char key[ROSTER_KEY_BYTES], bool *ret_news,
+                          struct why *why)
+{
+    const struct ledger_study *known = ledger_find(ledger, study);
+    *ret_news = false;
+    if (!known || place >= PLAN_SITES_MAX || sodium_is_zero(key, ROSTER_KEY_BYTES))
+        return failed(why, RESULT_REFUSED, "no key of a site of study '%s'", study);
+    if (memcmp(known->peers[place], key, ROSTER_KEY_BYTES) == 0)
+        return DONE;
+    if (!sodium_is_zero(known->peers[place], ROSTER_KEY_BYTES))
+        return failed(why, RESULT_REFUSED,
+                      "a site of the study has another key than this site saw before: a new key "
+                      "needs a new study");
+    struct bytes_out out = {0};
+    bytes_out_text(&out, study);
+    bytes_out_u32(&out, place);
+    bytes_out_bytes(&out, key, ROSTER_KEY_BYTES);
+    *ret_news = true;
+    return append(ledger, LEDGER_PEER, now_ms, &out, why);
 }

@@ -15,6 +15,7 @@
 
 #include "agent/vault/journal.h"
 #include "proto/message.h"
+#include "proto/roster.h"
 
 enum {
     LEDGER_STUDIES_MAX = 1024,
@@ -33,6 +34,7 @@ enum ledger_type {
     LEDGER_CLOSED,
     LEDGER_NAMED = 40, /* a closing named a model */
     LEDGER_CHARGED,    /* noised figures beyond the plan's: spent before they are computed */
+    LEDGER_PEER = 50,  /* another site's key, seen for the first time in a secure study */
 };
 
 enum ledger_standing {
@@ -97,6 +99,10 @@ struct ledger_study {
         uint64_t first_ms, ms; /* of the first charge and the last one */
     } after;
     uint32_t revealed; /* last round whose secure sum this site helped to open */
+    /* Keys of the other sites of a secure study as first seen, by place in the plan; zeros: not
+     * yet.
+     */
+    unsigned char peers[PLAN_SITES_MAX][ROSTER_KEY_BYTES];
     uint64_t bytes_released;
     uint64_t local_offset; /* in the file: what the site keeps for itself after the last task */
     size_t local_n;        /* 0 = nothing */
@@ -148,6 +154,12 @@ struct result ledger_done(struct ledger *ledger, uint64_t now_ms, const char *st
 struct result ledger_settled(struct ledger *ledger, uint64_t now_ms, const char *study,
                              uint32_t task, bool accepted, const char *reason,
                              struct why *why) MUST_CHECK;
+/* The key of the site at that place of a secure study: remembered at the first sight, so that it
+ * cannot be exchanged later. RESULT_REFUSED when it is another than the one remembered. *ret_news:
+ * it was not known before. */
+struct result ledger_peer(struct ledger *ledger, uint64_t now_ms, const char *study, uint32_t place,
+                          const unsigned char key[ROSTER_KEY_BYTES], bool *ret_news,
+                          struct why *why) MUST_CHECK;
 struct result ledger_closed(struct ledger *ledger, uint64_t now_ms, const char *study,
                             uint32_t task, bool finished, struct why *why) MUST_CHECK;
 

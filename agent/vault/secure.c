@@ -5,6 +5,7 @@
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/clock.h"
 
 #include <inttypes.h>
 #include <sodium.h>
@@ -143,6 +144,15 @@ static struct result keys(struct vault *vault, const struct ledger_study *study,
     return DONE;
 }
 
+/* A key seen for the first time, for humans to compare with the other site's. */
+static void note_key(char *note, const char *name, const unsigned char *key)
+{
+    char hex[17];
+    size_t used = strlen(note);
+    sodium_bin2hex(hex, sizeof hex, key, 8);
+    snprintf(note + used, WHY_BYTES - used, "%s%s has key %s...", used > 0 ? ", " : "", name, hex);
+}
+
 /* The sites' adverts, each signed for the very same plan, round and model. */
 static struct result shares(struct vault *vault, struct secure_round *round,
                             const struct secure_input *in, struct secure_word *word, char *note,
@@ -165,10 +175,18 @@ static struct result shares(struct vault *vault, struct secure_round *round,
             return failed(why, RESULT_REFUSED,
                           "the keys of '%s' are not signed by it for this plan, round and model",
                           name);
+        bool news = false;
+        if (e->site != round->self)
+            TRY(ledger_peer(&vault->ledger, clock_unix_ms(), round->study, e->site, e->sign_key,
+                            &news, why));
+        if (news)
+            note_key(note, name, e->sign_key);
     }
     TRY(masks(mask_site_peers(round->mask, adverts), why));
     TRY(masks(mask_site_shares(round->mask, &round->rng, (struct mask_sealed *)word->parts), why));
-    snprintf(note, WHY_BYTES, "shares of this site's secrets, sealed to %zu sites", in->count - 1);
+    size_t used = strlen(note);
+    snprintf(note + used, WHY_BYTES - used, "%sshares of this site's secrets, sealed to %zu sites",
+             used > 0 ? "; " : "", in->count - 1);
     return DONE;
 }
 

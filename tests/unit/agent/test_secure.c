@@ -433,6 +433,40 @@ static void substituted_keys_are_found(void **state)
     close_all();
 }
 
+/* A key that changes in the middle of a study is refused, after a restart too: the coordinator
+ * cannot put itself between sites that have met. */
+static void keys_of_sites_are_remembered(void **state)
+{
+    size_t n = 0;
+    (void)state;
+    open_all(PLAIN SECURE, ALLOW);
+    stage_of(1, 1, ALL, ALL);
+    stage_of(2, 1, ALL, ALL);
+    hospital_crash(&h[0]);
+    hospital_start(&h[0]);
+    stage_of(1, 1, ALL, ALL);
+    /* South's key and signature are made anew by the coordinator. */
+    unsigned char hash[PLAN_HASH_BYTES];
+    task += 4; /* scope_of counts from the round's last task */
+    struct secure_scope scope = scope_of(1, hash);
+    task -= 4;
+    struct secure_word word;
+    struct mask_advert advert;
+    struct why why;
+    assert_true(
+        ok(secure_word_decode(&word, words[1][1].bytes, words[1][1].n, TASK_KEYS, 1, N, &why)));
+    assert_true(secure_advert_open(&scope, "south", word.parts, h[1].site.sign_public, &advert));
+    crypto_sign_keypair(h[1].site.sign_public, h[1].site.sign_secret);
+    secure_advert_sign(&scope, "south", &advert, h[1].site.sign_secret, word.parts);
+    free(words[1][1].bytes);
+    assert_true(ok(secure_word_encode(&word, &words[1][1].bytes, &words[1][1].n, &why)));
+    secure_word_free(&word);
+    unsigned char *input = input_of(2, 1, ALL, &n);
+    expect_declined(ask(0, 2, ++task, 1, input, n), "another key than this site saw");
+    free(input);
+    close_all();
+}
+
 /* A vault that was started anew has no keys, and is back in the next attempt. */
 static void a_restart_costs_one_round(void **state)
 {
@@ -497,6 +531,7 @@ int main(void)
         cmocka_unit_test(no_second_sum_of_a_round),
         cmocka_unit_test(short_lists_are_refused),
         cmocka_unit_test(substituted_keys_are_found),
+        cmocka_unit_test(keys_of_sites_are_remembered),
         cmocka_unit_test(a_restart_costs_one_round),
         cmocka_unit_test(shared_noise_is_charged_once),
     };
