@@ -30,9 +30,9 @@ static const char PLAN[] = "version: 1\n"
                            "  - {name: sex, type: flag, levels: [F, M]}\n"
                            "subgroups:\n"
                            "  - {column: sex, levels: [F, M]}\n"
-                           "model: {kind: logistic}\n"
                            "validation: {every: 1, holdout: 0.4, min_cell: 5}\n";
 
+static const char MODEL[] = "model: {kind: logistic}\n";
 static const char AGGREGATION[] = "aggregation: {rule: weighted-mean, quorum: 1, deadline_s: 60}\n";
 
 static void make_keys(struct hospital_key *key)
@@ -150,7 +150,8 @@ void hospital_open_as(struct hospital *hospital, const char *name, const char *s
     hospital->message = malloc(sizeof *hospital->message);
     randombytes_buf(hospital->session, sizeof hospital->session);
     int head = snprintf(hospital->plan_text, sizeof hospital->plan_text, PLAN, sites);
-    snprintf(hospital->plan_text + head, sizeof hospital->plan_text - (size_t)head, "%s%s",
+    snprintf(hospital->plan_text + head, sizeof hospital->plan_text - (size_t)head, "%s%s%s",
+             strstr(plan_lines, "model:") ? "" : MODEL,
              strstr(plan_lines, "aggregation:") ? "" : AGGREGATION, plan_lines);
     if (!ok(plan_parse(&hospital->plan, "plan", hospital->plan_text, strlen(hospital->plan_text),
                        &why)))

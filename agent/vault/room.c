@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,10 @@ void room_leave(struct vault *vault)
     if (!vault->room)
         return;
     trainer_free(vault->room->trainer);
+    struct feedback *feedback = &vault->room->feedback;
+    if (feedback->residual)
+        sodium_memzero(feedback->residual, feedback->d * sizeof *feedback->residual);
+    feedback_free(feedback);
     dataset_free(&vault->room->data);
     plan_free(&vault->room->plan);
     free(vault->room);

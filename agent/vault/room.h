@@ -6,6 +6,7 @@
 #include "agent/vault/slot.h"
 #include "agent/vault/train.h"
 #include "agent/vault/vault.h"
+#include "proto/compress/feedback.h"
 
 #include <sys/stat.h>
 
@@ -13,10 +14,11 @@ struct room {
     char study[PLAN_NAME_BYTES];
     struct plan plan;
     struct dataset data;
-    bool loaded;             /* data */
-    struct stat file;        /* of the data when they were read */
-    struct trainer *trainer; /* NULL until the first round */
-    bool measured;           /* speed */
+    bool loaded;              /* data */
+    struct stat file;         /* of the data when they were read */
+    struct trainer *trainer;  /* NULL until the first round */
+    struct feedback feedback; /* what topk-ef dropped so far; starts again with every entering */
+    bool measured;            /* speed */
     struct slot_speed speed;
 };
 

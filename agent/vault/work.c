@@ -105,7 +105,14 @@ static struct result encode_frame(const struct vault *vault, const struct messag
     payload->frame = malloc(capacity);
     if (!payload->frame)
         return failed(why, RESULT_SYSTEM, "no memory for an update of %zu bytes", capacity);
-    return codec_encode(&codec, seed, d, update, payload->frame, capacity, &payload->frame_n, why);
+    struct feedback *feedback = &vault->room->feedback;
+    if (codec.id != CODEC_TOPK_EF)
+        return codec_encode(&codec, seed, d, update, payload->frame, capacity, &payload->frame_n,
+                            why);
+    if (!feedback->residual)
+        TRY(feedback_init(feedback, d, why));
+    return feedback_encode(feedback, &codec, seed, update, payload->frame, capacity,
+                           &payload->frame_n, why);
 }
 
 /* A site's input to a secure sum, masked: its noised sum over patients, or its weighted update. */

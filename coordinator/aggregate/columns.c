@@ -19,6 +19,11 @@ static bool is_around(enum agg_kind kind)
     return kind == AGG_MEAMED || kind == AGG_BULYAN;
 }
 
+static bool is_weighted(enum agg_kind kind)
+{
+    return kind == AGG_WEIGHTED_MEDIAN || kind == AGG_WEIGHTED_TRIMMED_MEAN;
+}
+
 struct result columns_init(struct columns *columns, const struct kernels *kernels,
                            enum agg_kind kind, const struct agg_params *params, size_t n,
                            const double *weight, const uint32_t *taken, size_t taken_count,
@@ -38,6 +43,8 @@ struct result columns_init(struct columns *columns, const struct kernels *kernel
             return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", wires);
         return DONE;
     }
+    if (is_weighted(kind) && !network_build(n, 0, n, true, &columns->network))
+        return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", n);
     if (!is_trimmed(kind))
         return DONE;
     columns->drop = kind == AGG_MEDIAN ? (n - 1) / 2 : params->f;
@@ -128,6 +135,25 @@ static void run_around(const struct columns *c, float *tile, float *scratch, flo
     settle_ties(c, tile, tied, scratch + c->taken_count * KERNEL_SORT_COLUMNS, mean);
 }
 
+/* Values and rows sorted together, then each column read off in double. */
+static void run_weighted(const struct columns *c, float *tile, size_t width, float *scratch,
+                         float *out)
+{
+    size_t n = c->n;
+    float *index = scratch;
+    struct keyed *work = (struct keyed *)(void *)(scratch + n * KERNEL_SORT_COLUMNS);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < KERNEL_SORT_COLUMNS; k++)
+            index[i * KERNEL_SORT_COLUMNS + k] = (float)i;
+    c->kernels->sort_keyed(&c->network, tile, index);
+    for (size_t k = 0; k < width; k++) {
+        for (size_t i = 0; i < n; i++)
+            work[i] = (struct keyed){(double)tile[i * KERNEL_SORT_COLUMNS + k],
+                                     (uint32_t)index[i * KERNEL_SORT_COLUMNS + k]};
+        out[k] = (float)plain_weighted_sorted(c->kind, c->params, n, work, c->weight);
+    }
+}
+
 void columns_run_tile(const struct columns *c, float *tile, size_t width, float *scratch,
                       float *out)
 {
@@ -135,6 +161,10 @@ void columns_run_tile(const struct columns *c, float *tile, size_t width, float 
     if (is_around(c->kind)) {
         run_around(c, tile, scratch, mean);
         memcpy(out, mean, width * sizeof *out);
+        return;
+    }
+    if (is_weighted(c->kind)) {
+        run_weighted(c, tile, width, scratch, out);
         return;
     }
     if (c->network.step) {

@@ -56,6 +56,10 @@ struct kernels {
     /* Runs the comparators on tile [n][KERNEL_SORT_COLUMNS] in place. */
     void (*sort)(const struct network *network, float *tile);
 
+    /* The same by (value, index), index [n][KERNEL_SORT_COLUMNS] going along: a stable sort where
+     * the indices of a column ascend. Every step must be COMPARATOR_BOTH. */
+    void (*sort_keyed)(const struct network *network, float *tile, float *index);
+
     /* out[c] = mean of rows first..past-1 of that tile: a balanced sum in float32, in the order of
      * the unrolled networks. */
     void (*average)(size_t first, size_t past, const float *tile, float *out);

@@ -12,5 +12,6 @@
 #include "coordinator/aggregate/kernels_body.inc"
 
 const struct kernels kernels_avx2 = {
-    "avx2", centre, products, products_wide, mix, combine, sort, average, around, trimmed_avx2,
+    "avx2", centre,     products, products_wide, mix,          combine,
+    sort,   sort_keyed, average,  around,        trimmed_avx2,
 };

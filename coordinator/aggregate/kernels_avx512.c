@@ -11,5 +11,6 @@
 #include "coordinator/aggregate/kernels_body.inc"
 
 const struct kernels kernels_avx512 = {
-    "avx512", centre, products, products_wide, mix, combine, sort, average, around, trimmed_avx512,
+    "avx512",   centre,  products, products_wide,  mix, combine, sort,
+    sort_keyed, average, around,   trimmed_avx512,
 };

@@ -93,5 +93,6 @@ static kernel_trimmed *trimmed(size_t n, size_t f)
 }
 
 const struct kernels kernels_portable = {
-    "portable", centre, products, products_wide, mix, combine, sort, average, around, trimmed,
+    "portable", centre,     products, products_wide, mix,     combine,
+    sort,       sort_keyed, average,  around,        trimmed,
 };

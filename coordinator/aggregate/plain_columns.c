@@ -94,6 +94,14 @@ static double shifted_mean(size_t n, const double *column, double mean_factor, d
     return mean_factor * mean + std_factor * deviation;
 }
 
+double plain_weighted_sorted(enum agg_kind kind, const struct agg_params *p, size_t n,
+                             const struct keyed *sorted, const double *weight)
+{
+    if (kind == AGG_WEIGHTED_MEDIAN)
+        return weighted_middle(n, sorted, weight);
+    return weighted_trimmed(n, sorted, weight, p->trim_mass);
+}
+
 double plain_column(enum agg_kind kind, const struct agg_params *p, size_t n, const double *column,
                     const double *weight, struct keyed *work)
 {
@@ -110,9 +118,8 @@ double plain_column(enum agg_kind kind, const struct agg_params *p, size_t n, co
     case AGG_MEAMED:
         return around_median(n, n - p->f, work);
     case AGG_WEIGHTED_MEDIAN:
-        return weighted_middle(n, work, weight);
     case AGG_WEIGHTED_TRIMMED_MEAN:
-        return weighted_trimmed(n, work, weight, p->trim_mass);
+        return plain_weighted_sorted(kind, p, n, work, weight);
     case AGG_ATTACK_ALIE:
         return shifted_mean(n, column, 1.0, p->tau);
     case AGG_ATTACK_IPM:

@@ -2,6 +2,7 @@
 /* The vault against a network process that lies and against crashes: consent, tasks, releases,
  * budget. */
 #include "agent/vault/decisions.h"
+#include "agent/vault/room.h"
 #include "tests/hospital.h"
 
 #include <setjmp.h>
@@ -97,6 +98,34 @@ static void test_round(void **state)
     assert_int_equal(evaluation.models[0].bins_count, 0); /* the policy keeps histograms */
     payload_evaluation_free(&evaluation);
     free(plain);
+    hospital_close(&h);
+}
+
+/* What topk-ef drops in a round waits for the next; what it sends is paid off. */
+static void test_feedback(void **state)
+{
+    (void)state;
+    enum { D = 17, KEPT = 3 };
+    hospital_open(&h, PLAIN "model: {kind: mlp, hidden: [4]}\ncompression: topk-ef:3\n", ALLOW);
+    allow();
+    for (uint32_t round = 1; round <= 2; round++) {
+        float sent[D];
+        struct why why;
+        size_t kept = 0;
+        struct payload_update update =
+            update_of(hospital_ask(&h, hospital_task(&h, TASK_TRAIN, round, round, 0.3f, true)));
+        const struct feedback *feedback = &h.vault.room->feedback;
+        assert_int_equal(feedback->d, D);
+        assert_true(ok(codec_decode(update.frame, update.frame_n, D, sent, &why)));
+        bool waits = false;
+        for (size_t i = 0; i < D; i++) {
+            kept += sent[i] != 0.0f;
+            assert_true(sent[i] == 0.0f || feedback->residual[i] == 0.0f);
+            waits = waits || feedback->residual[i] != 0.0f;
+        }
+        assert_true(kept > 0 && kept <= KEPT && waits);
+        payload_update_free(&update);
+    }
     hospital_close(&h);
 }
 
@@ -431,6 +460,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round),
+        cmocka_unit_test(test_feedback),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_crash_in_training),
         cmocka_unit_test(test_budget_of_a_study),
