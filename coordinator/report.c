@@ -312,6 +312,28 @@ static void put_times(const struct builder *b, json_t *report)
                         integer(b->updates ? b->update_bytes / b->updates : 0));
 }
 
+/* What the cross-site matrix gives reason to ask about. */
+static void note_flags(const struct builder *b, json_t *notes)
+{
+    size_t i;
+    json_t *site;
+    const json_t *fit = json_object_get(b->matrix, "fit");
+    json_array_foreach(json_object_get(fit, "sites"), i, site)
+    {
+        const char *name = json_string_value(json_object_get(site, "site"));
+        if (name && json_is_true(json_object_get(site, "free_rider")))
+            json_array_append_new(
+                notes, json_sprintf("site %s: its update changes no ranking anywhere, or its model "
+                                    "is far below the others (free rider?)",
+                                    name));
+        if (name && json_is_true(json_object_get(site, "self_inflated")))
+            json_array_append_new(
+                notes, json_sprintf("site %s: its model is far better at home than elsewhere "
+                                    "(overfitted, or figures that are too good?)",
+                                    name));
+    }
+}
+
 static json_t *build(struct builder *b, const unsigned char *public_key)
 {
     char hash[HEX_HASH_BYTES];
@@ -346,6 +368,7 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
         json_array_append_new(notes, json_string_nocheck(s->reason));
     if (!pooled)
         json_array_append_new(notes, json_string("no evaluation was pooled"));
+    note_flags(b, notes);
     json_object_set_new(report, "notes", notes);
     return report;
 }
