@@ -20,6 +20,7 @@ struct result folder_at(struct folder *folder, const char *path, const char *dat
         {folder->vault, "vault"},
         {folder->ledger, "vault/ledger"},
         {folder->epochs, "vault/epochs"},
+        {folder->heads, "vault/heads"},
         {folder->outbox, "vault/outbox"},
         {folder->released, "vault/released.jsonl"},
         {folder->decisions, "vault/decisions"},

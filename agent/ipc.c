@@ -67,6 +67,7 @@ uint64_t ipc_body_max(unsigned type, uint64_t object_max, bool *ret_known)
     case IPC_OFFER_AGAIN:
     case IPC_OBJECT_DONE:
     case IPC_TASK_CLOSED:
+    case IPC_TREE_HEAD:
     case IPC_SIGNED:
         return block;
     case IPC_TASK:

@@ -37,6 +37,7 @@ enum ipc_type {
     IPC_OFFER_AGAIN,  /* block: an own OBJECT_OFFER envelope, to be signed anew */
     IPC_OBJECT_DONE,  /* block: the coordinator's OBJECT_DONE envelope */
     IPC_TASK_CLOSED,  /* block: the coordinator's TASK_CLOSED envelope */
+    IPC_TREE_HEAD,    /* block: the coordinator's TREE_HEAD envelope */
     IPC_STOP,         /* empty: exit now, even in the middle of training */
     IPC_REQUESTS_END, /* not a type */
 

@@ -283,8 +283,8 @@ static struct result make_keys(struct vault_keys *keys, const struct local_site_
 /* What the vault keeps on disk elsewhere. */
 static struct result open_memory(struct vault *vault, struct why *why)
 {
-    int *const fds[] = {&vault->ledger_fd, &vault->outbox_fd, &vault->record_fd,
-                        &vault->decisions_fd, &vault->epochs_fd};
+    int *const fds[] = {&vault->ledger_fd,    &vault->outbox_fd, &vault->record_fd,
+                        &vault->decisions_fd, &vault->epochs_fd, &vault->heads_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         *fds[i] = memfd_create("consilium", MFD_CLOEXEC);
         if (*fds[i] < 0)
@@ -335,7 +335,8 @@ static void local_close(struct local_site *site)
     if (!site)
         return;
     const int fds[] = {site->vault.ledger_fd,    site->vault.outbox_fd, site->vault.record_fd,
-                       site->vault.decisions_fd, site->vault.epochs_fd, site->vault.data_fd};
+                       site->vault.decisions_fd, site->vault.epochs_fd, site->vault.heads_fd,
+                       site->vault.data_fd};
     session_end(&site->session);
     vault_end(&site->vault);
     speaker_close(&site->speaker);
@@ -365,7 +366,8 @@ static struct result local_open(const struct local_site_options *options,
     snprintf(site->name, sizeof site->name, "%s", options->name);
     snprintf(site->consortium, sizeof site->consortium, "%s", options->consortium);
     site->vault.ledger_fd = site->vault.outbox_fd = site->vault.record_fd =
-        site->vault.decisions_fd = site->vault.epochs_fd = site->vault.data_fd = -1;
+        site->vault.decisions_fd = site->vault.epochs_fd = site->vault.heads_fd =
+            site->vault.data_fd = -1;
     struct result r = open_parts(site, options, ret_self, why);
     if (ok(r))
         *ret_site = site;

@@ -5,6 +5,7 @@
 #include "agent/session_task.h"
 
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +214,12 @@ static struct result on_message(struct session *session, const struct session_ev
         strcmp(head->consortium, session->welcome.consortium) != 0)
         return failed(why, RESULT_REFUSED, "a message from %s to %s is not for this site",
                       head->sender, head->receiver);
+    bool heard = !sodium_is_zero(session->seen.session, SESSION_ID_BYTES);
+    bool restarted = heard && memcmp(session->seen.session, head->session, SESSION_ID_BYTES) != 0;
     TRY(envelope_fresh(&session->seen, head, why));
+    /* A coordinator that is new does not know what this site speaks and which head it holds. */
+    if (restarted)
+        hello(session, event->now_ms, effects);
     switch (message->kind) {
     case MESSAGE_STUDY_OFFER:
         session_ask_block(session, effects, IPC_STUDY, event->bytes, event->n);
@@ -222,6 +228,9 @@ static struct result on_message(struct session *session, const struct session_ev
         return on_task(session, event, effects, why);
     case MESSAGE_TASK_CLOSED:
         on_task_closed(session, event, effects);
+        return DONE;
+    case MESSAGE_TREE_HEAD:
+        session_ask_block(session, effects, IPC_TREE_HEAD, event->bytes, event->n);
         return DONE;
     case MESSAGE_OBJECT_OFFER:
         return on_object_offer(session, event, effects, why);
@@ -242,6 +251,7 @@ static struct result on_message(struct session *session, const struct session_ev
     case MESSAGE_TASK_DECLINED:
     case MESSAGE_COMMAND:
     case MESSAGE_REPLY:
+    case MESSAGE_TREE_WITNESS:
         break;
     }
     return failed(why, RESULT_REFUSED, "a site takes no %s", message_kind_name(message->kind));

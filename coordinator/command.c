@@ -258,6 +258,7 @@ static const struct verb {
     {"envelope", verb_envelope, .needs_study = true, .auditing = true},
     {"object", verb_object, .needs_study = true, .auditing = true},
     {"head", verb_head},
+    {"witnesses", verb_witnesses},
     {"gate", verb_gate, .needs_study = true},
     {"paper", verb_paper},
     {"papers", verb_papers},

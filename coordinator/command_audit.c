@@ -98,26 +98,61 @@ struct result verb_object(struct user_command *c, struct why *why)
     return r;
 }
 
-static bool add_leaf(void *context, const struct store_entry *entry)
-{
-    struct merkle_hash leaf = merkle_leaf(entry->entry, entry->n);
-    merkle_frontier_add(context, &leaf);
-    return true;
-}
-
 /* The Merkle tree's head of this moment, signed: whoever keeps it can hold the log to it. */
 struct result verb_head(struct user_command *c, struct why *why)
 {
-    const struct drive_options *o = &c->drive->options;
-    struct merkle_frontier frontier = {0};
-    struct tree_head head = {.ms = c->now_ms};
+    struct drive *drive = c->drive;
     char *envelope = NULL;
-    TRY(store_each_entry(o->store, NULL, 0, add_leaf, &frontier, why));
-    snprintf(head.origin, sizeof head.origin, "%s", o->consortium);
-    head.size = frontier.size;
-    head.root = merkle_frontier_root(&frontier);
-    TRY(tree_head_seal(&head, o->name, o->sign_secret, &envelope, why));
+    TRY(drive_tree(drive, c->now_ms, why));
+    TRY(tree_head_seal(&drive->head, drive->options.name, drive->options.sign_secret, &envelope,
+                       why));
     c->text = (unsigned char *)envelope;
     c->text_n = strlen(envelope);
     return DONE;
+}
+
+struct witnesses {
+    const struct drive *drive;
+    json_t *list;
+};
+
+static bool add_witness(void *context, const struct store_witness *w)
+{
+    static const char *const ANSWERS[] = {"", "cosigned", "behind", "log is shorter",
+                                          "log is inconsistent"};
+    struct witnesses *all = context;
+    const struct drive_options *o = &all->drive->options;
+    struct drive_member member;
+    json_t *one = json_object();
+    json_object_set_new(one, "site", json_string_nocheck(w->site));
+    json_object_set_new(one, "answer", json_string(ANSWERS[w->answer]));
+    json_object_set_new(one, "size", json_integer((json_int_t)w->head.size));
+    json_object_set_new(one, "root", hex(w->head.root.bytes, MERKLE_HASH_BYTES));
+    json_object_set_new(one, "ms", json_integer((json_int_t)w->head.ms));
+    json_object_set_new(one, "signature", hex(w->signature, sizeof w->signature));
+    json_object_set_new(one, "heard_ms", json_integer((json_int_t)w->heard_ms));
+    if (o->find(o->context, w->site, &member))
+        json_object_set_new(one, "key", hex(member.sign_public, sizeof member.sign_public));
+    json_array_append_new(all->list, one);
+    return json_array_size(all->list) < DRIVE_PEERS_MAX;
+}
+
+json_t *command_witnesses(struct drive *drive, struct why *why)
+{
+    struct witnesses all = {.drive = drive, .list = json_array()};
+    struct result r = store_each_witness(drive->options.store, add_witness, &all, why);
+    if (ok(r))
+        return all.list;
+    json_decref(all.list);
+    return NULL;
+}
+
+/* The head that each site holds, and its signature. */
+struct result verb_witnesses(struct user_command *c, struct why *why)
+{
+    json_t *list = command_witnesses(c->drive, why);
+    if (!list)
+        return (struct result){RESULT_SYSTEM};
+    return command_answer(
+        c, json_pack("{s:s, s:o}", "origin", c->drive->options.consortium, "witnesses", list), why);
 }

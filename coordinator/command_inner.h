@@ -34,6 +34,9 @@ struct result verb_log(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_envelope(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_object(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_head(struct user_command *c, struct why *why) MUST_CHECK;
+struct result verb_witnesses(struct user_command *c, struct why *why) MUST_CHECK;
+/* The witnesses of the log as an array (owned by the caller), NULL when the store fails. */
+json_t *command_witnesses(struct drive *drive, struct why *why);
 
 /* command_model.c: the gate's decision and the registry of models. */
 struct result verb_gate(struct user_command *c, struct why *why) MUST_CHECK;

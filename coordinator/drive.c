@@ -140,6 +140,7 @@ static void carry_out(struct drive *drive, struct running *running, uint64_t now
             break;
         case EFFECT_CLOSED:
             drive_send_closed(drive, running, effect->site, now_ms);
+            drive_send_head(drive, running->study.members[effect->site].name, now_ms);
             break;
         case EFFECT_AGGREGATE:
             running->work = WORK_AGGREGATE;
@@ -387,6 +388,7 @@ void drive_close(struct drive *drive)
         free(drive->peers[i]);
     exchange_free(&drive->exchange);
     outbox_free(&drive->outbox);
+    merkle_log_free(&drive->tree);
     free(drive->in);
     free(drive->out);
     free(drive->before);

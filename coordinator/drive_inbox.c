@@ -122,6 +122,7 @@ static struct result take_hello(struct drive *drive, uint64_t now_ms, struct why
     if (hello->peak_memory_kb > peer->record.peak_memory_kb)
         peer->record.peak_memory_kb = hello->peak_memory_kb;
     sign_of_life(drive, site, true, now_ms);
+    drive_send_head(drive, site, now_ms);
     return DONE;
 }
 
@@ -228,8 +229,9 @@ static struct result take_offer(struct drive *drive, const unsigned char *envelo
     return r;
 }
 
-static struct result dispatch_site(struct drive *drive, const unsigned char *envelope, size_t n,
-                                   bool replay, uint64_t now_ms, struct why *why)
+static struct result dispatch_site(struct drive *drive, const struct drive_member *member,
+                                   const unsigned char *envelope, size_t n, bool replay,
+                                   uint64_t now_ms, struct why *why)
 {
     const struct message *in = drive->in;
     /* A site that was cut off sends the very same offer again. */
@@ -253,11 +255,14 @@ static struct result dispatch_site(struct drive *drive, const unsigned char *env
     case MESSAGE_OBJECT_DONE:
         exchange_delivered(&drive->exchange, in->head.sender, in->object_done.object);
         return DONE;
+    case MESSAGE_TREE_WITNESS:
+        return drive_take_witness(drive, member, now_ms, why);
     case MESSAGE_STUDY_OFFER:
     case MESSAGE_TASK:
     case MESSAGE_TASK_CLOSED:
     case MESSAGE_COMMAND:
     case MESSAGE_REPLY:
+    case MESSAGE_TREE_HEAD:
         break;
     }
     return failed(why, RESULT_REFUSED, "a site may not send a %s", message_kind_name(in->kind));
@@ -299,7 +304,7 @@ static struct result take_message(struct drive *drive, const char *from, const u
     TRY(envelope_open(bytes, n, member.sign_public, drive->in, why));
     TRY(accept_head(drive, &member, &replay, why));
     if (member.role == DRIVE_SITE)
-        return dispatch_site(drive, bytes, n, replay, now_ms, why);
+        return dispatch_site(drive, &member, bytes, n, replay, now_ms, why);
     return dispatch_user(drive, &member, bytes, n, replay, now_ms, why);
 }
 

@@ -5,6 +5,7 @@
 
 #include "coordinator/drive.h"
 #include "coordinator/exchange.h"
+#include "coordinator/merkle_log.h"
 #include "coordinator/outbox.h"
 #include "coordinator/server.h"
 
@@ -20,6 +21,9 @@ struct peer {
     char name[PLAN_NAME_BYTES];
     struct store_member record;
     bool changed;      /* since it was stored */
+    uint64_t held;     /* size of the log's head that the site holds, as far as is known */
+    bool held_known;   /* read from the store, or told */
+    unsigned retries;  /* proofs sent since the last head */
     uint32_t protocol; /* the newest that it spoke in this run of the coordinator; 0 = not heard */
 };
 
@@ -52,6 +56,9 @@ struct drive {
     size_t studies_count;
     struct exchange exchange;
     struct outbox outbox;
+    struct merkle_log tree; /* of the log, as far as it was read; then its head, signed */
+    struct tree_head head;
+    unsigned char head_signature[TREE_HEAD_SIGNATURE_BYTES];
     struct message *in;  /* the message under treatment */
     struct message *out; /* the message being composed */
     struct study *before;
@@ -120,6 +127,14 @@ void drive_send_parcel(struct drive *drive, struct parcel *parcel, const char *m
                        const unsigned char *command, uint64_t now_ms);
 /* Moves waiting packets, acknowledgements and chunks to the link as far as it takes them. */
 void drive_flush(struct drive *drive, uint64_t now_ms);
+
+/* drive_witness.c: brings tree and head up to the log; outside of transactions. */
+struct result drive_tree(struct drive *drive, uint64_t now_ms, struct why *why) MUST_CHECK;
+/* The log's head to a site that takes them. */
+void drive_send_head(struct drive *drive, const char *site, uint64_t now_ms);
+/* The TREE_WITNESS in drive->in. */
+struct result drive_take_witness(struct drive *drive, const struct drive_member *site,
+                                 uint64_t now_ms, struct why *why) MUST_CHECK;
 
 /* work.c: what EFFECT_AGGREGATE and EFFECT_POOL ask for. */
 void drive_work(struct drive *drive, struct running *running, uint64_t now_ms);

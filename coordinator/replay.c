@@ -2,6 +2,7 @@
 /* The exported log: chain, signatures, the head; and each entry handed to its study's replay. */
 #include "coordinator/replay_inner.h"
 
+#include "coordinator/replay_witness.h"
 #include "coordinator/tree_head.h"
 #include "proto/base/cleanup.h"
 
@@ -22,6 +23,7 @@ struct replay {
     struct merkle_frontier tree;
     struct tree_head heads[REPLAY_HEADS_MAX];
     size_t heads_count;
+    struct replay_witnesses witnesses;
     size_t studies_count;
     struct replay_study *studies[REPLAY_STUDIES_MAX];
     struct replay_world world;
@@ -95,7 +97,7 @@ static struct result check_tree(struct replay *replay, struct why *why)
                           (unsigned long long)head->size);
         replay->outcome->tree_heads++;
     }
-    return DONE;
+    return replay_witnesses_grow(&replay->witnesses, &replay->tree, why);
 }
 
 static struct replay_study *find_study(struct replay *replay, const char *name)
@@ -193,12 +195,27 @@ static struct result take_file(struct replay *replay, FILE *file, struct why *wh
                         : DONE;
 }
 
+/* As the entries of the studies that a site allowed say. */
+static const unsigned char *key_of(void *context, const char *site)
+{
+    const struct replay *replay = context;
+    for (size_t i = replay->studies_count; i > 0; i--) {
+        const struct replay_study *study = replay->studies[i - 1];
+        uint32_t at = study_find(&study->members, site);
+        if (at < study->members.members_count &&
+            !sodium_is_zero(study->keys[at], CHAIN_PUBLIC_BYTES))
+            return study->keys[at];
+    }
+    return NULL;
+}
+
 static struct result verify(struct replay *replay, struct why *why)
 {
     char path[FS_PATH_BYTES];
     const struct chain_head *head = &replay->outcome->head;
     TRY(read_head(replay, why));
     TRY(read_tree_heads(replay, why));
+    TRY(replay_witnesses_read(replay->options->folder, &replay->witnesses, why));
     TRY(check_tree(replay, why)); /* of the empty log */
     TRY(fs_join(path, replay->options->folder, "log.jsonl", why));
     CLEANUP(close_file) FILE *file = fopen(path, "re");
@@ -214,6 +231,7 @@ static struct result verify(struct replay *replay, struct why *why)
     if (replay->outcome->tree_heads != replay->heads_count)
         return failed(why, RESULT_REFUSED,
                       "a signed tree head tells of more entries than the log has: it was cut off");
+    TRY(replay_witnesses_end(&replay->witnesses, key_of, replay, &replay->outcome->witnesses, why));
     if (replay->options->since.count > 0 && !replay->since_seen)
         return failed(why, RESULT_REFUSED,
                       "the log does not contain the head that was kept at entry %llu: it was "
@@ -232,6 +250,7 @@ struct result replay_verify(const struct replay_options *options, struct replay_
     replay->options = options;
     replay->outcome = outcome;
     struct result r = verify(replay, why);
+    replay_witnesses_free(&replay->witnesses);
     for (size_t i = 0; i < replay->studies_count; i++)
         replay_study_free(replay->studies[i]);
     replay_world_free(&replay->world);

@@ -2,8 +2,9 @@
 /* Verification of an exported audit log, offline: the chain and its signatures, every site's signed
  * objects, and every round and evaluation computed again from them.
  *
- * The folder (docs/audit.md): head.json, tree.head (may be missing), log.jsonl, and per study
- * studies/NAME/plan.yaml, launch.envelope, objects/TASK-SITE (length of the offer, offer, payload).
+ * The folder (docs/audit.md): head.json, tree.head and witnesses.json (may be missing), log.jsonl,
+ * and per study studies/NAME/plan.yaml, launch.envelope, objects/TASK-SITE (length of the offer,
+ * offer, payload).
  */
 #ifndef CONSILIUM_COORDINATOR_REPLAY_H
 #define CONSILIUM_COORDINATOR_REPLAY_H
@@ -22,6 +23,7 @@ struct replay_outcome {
     unsigned char public_key[CHAIN_PUBLIC_BYTES]; /* that signed it */
     uint64_t studies, rounds, evaluations, objects, gates;
     uint64_t validations, looks; /* of finished models; of watched ones */
+    uint64_t witnesses;          /* sites whose signature under a head of this log holds */
     uint64_t tree_heads;         /* checked: the folder's own, and the one kept */
 };
 

@@ -130,6 +130,23 @@ struct result store_each_entry(struct store *store, const char *study, uint64_t 
                                bool (*visit)(void *context, const struct store_entry *entry),
                                void *context, struct why *why) MUST_CHECK;
 
+/* The last head of the log that a site said it holds; its signature as a witness. size 0: none. */
+struct store_witness {
+    char site[PLAN_NAME_BYTES];
+    struct tree_head head; /* origin is left empty */
+    unsigned char signature[TREE_HEAD_SIGNATURE_BYTES];
+    enum tree_answer answer;
+    uint64_t heard_ms;
+};
+struct result store_put_witness(struct store *store, const struct store_witness *witness,
+                                struct why *why) MUST_CHECK;
+struct result store_read_witness(struct store *store, const char *site,
+                                 struct store_witness *witness, struct why *why) MUST_CHECK;
+/* In the order of their names; visit returns false to end. */
+struct result store_each_witness(struct store *store,
+                                 bool (*visit)(void *context, const struct store_witness *witness),
+                                 void *context, struct why *why) MUST_CHECK;
+
 struct store_member {
     struct envelope_seen seen;
     char software[PLAN_NAME_BYTES];

@@ -112,6 +112,12 @@ static const char SECURE[] = "ALTER TABLE studies ADD COLUMN threshold INTEGER N
                              "ALTER TABLE studies ADD COLUMN input BLOB NOT NULL DEFAULT x'';"
                              "ALTER TABLE members ADD COLUMN stage INTEGER NOT NULL DEFAULT 0;";
 
+/* The log's head that each site holds. */
+static const char WITNESSES[] =
+    "CREATE TABLE witnesses("
+    "  site TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, ms INTEGER NOT NULL,"
+    "  signature BLOB NOT NULL, answer INTEGER NOT NULL, heard_ms INTEGER NOT NULL) STRICT;";
+
 const char *const STORE_MIGRATIONS[] = {FIRST,  REGISTRY,   PATIENCE, LEDGERS,
-                                        PAPERS, VALIDATION, SECURE};
+                                         PAPERS, VALIDATION, SECURE,   WITNESSES};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signed heads of the audit log's Merkle tree (RFC 6962): who keeps one can later tell whether a
- * log still contains everything that it held then. */
+/* Heads of the log as signed files of an export: who keeps one can later tell whether a log still
+ * contains everything that it held then. */
 #ifndef CONSILIUM_COORDINATOR_TREE_HEAD_H
 #define CONSILIUM_COORDINATOR_TREE_HEAD_H
 
-#include "coordinator/validate/merkle.h"
 #include "proto/base/result.h"
+#include "proto/tree_head.h"
 
 #define TREE_HEAD_TYPE "application/vnd.consilium.tree-head+json"
 
-enum { TREE_HEAD_BYTES_MAX = 8192, TREE_HEAD_ORIGIN_BYTES = 64 };
-
-struct tree_head {
-    char origin[TREE_HEAD_ORIGIN_BYTES]; /* the consortium */
-    uint64_t size;                       /* entries */
-    struct merkle_hash root;
-    uint64_t ms; /* when it was signed */
-};
+enum { TREE_HEAD_BYTES_MAX = 8192 };
 
 /* DSSE envelope of the head (free), signed with secret by signer. */
 struct result tree_head_seal(const struct tree_head *head, const char *signer,

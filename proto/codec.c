@@ -23,6 +23,8 @@ struct bodies {
         Cns__ObjectDone object_done;
         Cns__Command command;
         Cns__Reply reply;
+        Cns__TreeHead tree_head;
+        Cns__TreeWitness tree_witness;
     };
     Cns__Outcome outcome;
     Cns__Range ranges[OBJECT_ACK_RANGES_MAX];
@@ -177,6 +179,33 @@ static void fill_small(Cns__Message *m, struct bodies *b, const struct message *
     }
 }
 
+static void fill_tree(Cns__Message *m, struct bodies *b, const struct message *in)
+{
+    if (in->kind == MESSAGE_TREE_HEAD) {
+        const struct message_tree_head *head = &in->tree_head;
+        cns__tree_head__init(&b->tree_head);
+        b->tree_head.size = head->size;
+        b->tree_head.ms = head->ms;
+        b->tree_head.root = field_view(head->root.bytes, MERKLE_HASH_BYTES);
+        b->tree_head.signature = field_view(head->signature, sizeof head->signature);
+        b->tree_head.old_size = head->old_size;
+        b->tree_head.proof =
+            field_view(head->proof.hash, head->proof.count * sizeof head->proof.hash[0]);
+        m->body_case = CNS__MESSAGE__BODY_TREE_HEAD;
+        m->tree_head = &b->tree_head;
+        return;
+    }
+    const struct message_tree_witness *witness = &in->tree_witness;
+    cns__tree_witness__init(&b->tree_witness);
+    b->tree_witness.answer = witness->answer;
+    b->tree_witness.size = witness->size;
+    b->tree_witness.ms = witness->ms;
+    b->tree_witness.root = field_view(witness->root.bytes, MERKLE_HASH_BYTES);
+    b->tree_witness.signature = field_view(witness->signature, sizeof witness->signature);
+    m->body_case = CNS__MESSAGE__BODY_TREE_WITNESS;
+    m->tree_witness = &b->tree_witness;
+}
+
 static void fill_body(Cns__Message *m, struct bodies *b, const struct message *in)
 {
     switch (in->kind) {
@@ -197,6 +226,10 @@ static void fill_body(Cns__Message *m, struct bodies *b, const struct message *i
         break;
     case MESSAGE_OBJECT_ACK:
         fill_object_ack(m, b, &in->object_ack);
+        break;
+    case MESSAGE_TREE_HEAD:
+    case MESSAGE_TREE_WITNESS:
+        fill_tree(m, b, in);
         break;
     case MESSAGE_STUDY_OFFER:
     case MESSAGE_TASK_DECLINED:
@@ -220,6 +253,8 @@ static bool within_limits(const struct message *in)
         return in->command.text_n <= sizeof in->command.text;
     case MESSAGE_REPLY:
         return in->reply.text_n <= sizeof in->reply.text;
+    case MESSAGE_TREE_HEAD:
+        return in->tree_head.proof.count <= MERKLE_PROOF_MAX;
     default:
         return true;
     }
@@ -304,6 +339,10 @@ const char *message_kind_name(enum message_kind kind)
         return "command";
     case MESSAGE_REPLY:
         return "reply";
+    case MESSAGE_TREE_HEAD:
+        return "tree head";
+    case MESSAGE_TREE_WITNESS:
+        return "tree witness";
     }
     return "unknown";
 }

@@ -98,12 +98,7 @@ static struct result read_object_offer(struct message_object_offer *to,
         return failed(why, RESULT_INPUT, "an object of %llu bytes is not packed into %llu",
                       (unsigned long long)from->plain_bytes,
                       (unsigned long long)from->packed_bytes);
-    if (from->packed_bytes > 0 && from->packed_bytes >= from->plain_bytes)
-        return failed(why, RESULT_INPUT, "an object of %llu bytes is not packed into %llu",
-                      (unsigned long long)from->plain_bytes,
-                      (unsigned long long)from->packed_bytes);
     to->plain_bytes = from->plain_bytes;
-    to->packed_bytes = from->packed_bytes;
     to->packed_bytes = from->packed_bytes;
     TRY(field_bytes(to->object, sizeof to->object, from->object, "object", why));
     TRY(field_bytes(to->plain_hash, sizeof to->plain_hash, from->plain_hash, "plain_hash", why));
@@ -143,6 +138,35 @@ static struct result read_command(struct message_command *to, const Cns__Command
     TRY(field_bytes(to->id, sizeof to->id, from->id, "id", why));
     TRY(field_text(to->verb, sizeof to->verb, from->verb, "verb", why));
     return field_blob(to->text, sizeof to->text, &to->text_n, from->text, "text", why);
+}
+
+static struct result read_tree_head(struct message_tree_head *to, const Cns__TreeHead *from,
+                                    struct why *why)
+{
+    size_t n = 0;
+    TRY(field_bytes(to->root.bytes, MERKLE_HASH_BYTES, from->root, "root", why));
+    TRY(field_bytes(to->signature, sizeof to->signature, from->signature, "signature", why));
+    TRY(field_blob(to->proof.hash, sizeof to->proof.hash, &n, from->proof, "proof", why));
+    if (n % MERKLE_HASH_BYTES != 0)
+        return failed(why, RESULT_INPUT, "field 'proof' of %zu bytes is no list of hashes", n);
+    to->proof.count = n / MERKLE_HASH_BYTES;
+    to->size = from->size;
+    to->ms = from->ms;
+    to->old_size = from->old_size;
+    return DONE;
+}
+
+static struct result read_tree_witness(struct message_tree_witness *to,
+                                       const Cns__TreeWitness *from, struct why *why)
+{
+    if (from->answer < TREE_COSIGNED || from->answer > TREE_INCONSISTENT)
+        return failed(why, RESULT_INPUT, "field 'answer' is %u, not an answer", from->answer);
+    TRY(field_bytes(to->root.bytes, MERKLE_HASH_BYTES, from->root, "root", why));
+    TRY(field_bytes(to->signature, sizeof to->signature, from->signature, "signature", why));
+    to->answer = (enum tree_answer)from->answer;
+    to->size = from->size;
+    to->ms = from->ms;
+    return DONE;
 }
 
 static struct result read_body(struct message *to, const Cns__Message *from, struct why *why)
@@ -188,6 +212,12 @@ static struct result read_body(struct message *to, const Cns__Message *from, str
     case CNS__MESSAGE__BODY_REPLY:
         to->kind = MESSAGE_REPLY;
         return read_reply(&to->reply, from->reply, why);
+    case CNS__MESSAGE__BODY_TREE_HEAD:
+        to->kind = MESSAGE_TREE_HEAD;
+        return read_tree_head(&to->tree_head, from->tree_head, why);
+    case CNS__MESSAGE__BODY_TREE_WITNESS:
+        to->kind = MESSAGE_TREE_WITNESS;
+        return read_tree_witness(&to->tree_witness, from->tree_witness, why);
     case CNS__MESSAGE__BODY__NOT_SET:
     default:
         return failed(

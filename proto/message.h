@@ -14,6 +14,8 @@
  *   receiver -> sender    OBJECT_DONE   counted, or refused with the reason
  *   site -> coordinator   TASK_DECLINED this site takes no part in the task, with the reason
  *   coordinator -> site   TASK_CLOSED   who counted, who did not and why; the new model's hash
+ *   coordinator -> site   TREE_HEAD     the audit log's signed head, with a proof from the last one
+ *   site -> coordinator   TREE_WITNESS  the site holds it too, or why not
  *   user -> coordinator   COMMAND       launch, status, events, report, model, stop, ...
  *   coordinator -> user   REPLY         an exit code, a sentence, JSON
  *
@@ -22,15 +24,17 @@
 #define CONSILIUM_MESSAGE_H
 
 #include "proto/plan.h"
+#include "proto/tree_head.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    PROTOCOL_VERSION = 2,           /* 2: models may travel packed */
+    PROTOCOL_VERSION = 3,           /* 2: models may travel packed; 3: sites hold tree heads */
     PROTOCOL_VERSION_OLDEST = 1,    /* the oldest peer version still spoken to */
     PROTOCOL_VERSION_PACKED = 2,    /* from here on a site takes packed objects */
+    PROTOCOL_VERSION_HEADS = 3,     /* from here on a site takes heads of the log */
     MESSAGE_BYTES_MAX = 60 * 1024,  /* one signed envelope on the wire */
     MESSAGE_REASON_BYTES = 512,     /* a sentence */
     MESSAGE_TEXT_MAX = 48 * 1024,   /* inline JSON of a command or reply */
@@ -56,6 +60,8 @@ enum message_kind {
     MESSAGE_OBJECT_DONE,
     MESSAGE_COMMAND,
     MESSAGE_REPLY,
+    MESSAGE_TREE_HEAD,
+    MESSAGE_TREE_WITNESS,
 };
 
 /* Stands in front of every message and is covered by the signature. */
@@ -226,6 +232,31 @@ struct message_reply {
     size_t text_n;
 };
 
+/* The log's head, and that it contains the log of the old_size that the site is thought to hold
+ * (0: none; then the proof is empty). The origin is the head's consortium. */
+struct message_tree_head {
+    uint64_t size, ms;
+    struct merkle_hash root;
+    unsigned char signature[TREE_HEAD_SIGNATURE_BYTES];
+    uint64_t old_size;
+    struct merkle_proof proof;
+};
+
+enum tree_answer {
+    TREE_COSIGNED = 1, /* the site holds this head now; its signature as a witness */
+    TREE_BEHIND,       /* not proved from the head that it holds, which is this one */
+    TREE_SHORTER,      /* the log has fewer entries than this head that the site holds */
+    TREE_INCONSISTENT, /* the log does not contain this head that the site holds */
+};
+
+/* The head that the site holds, and what it thinks of the last one that came. */
+struct message_tree_witness {
+    enum tree_answer answer;
+    uint64_t size, ms;
+    struct merkle_hash root;
+    unsigned char signature[TREE_HEAD_SIGNATURE_BYTES]; /* as a witness, of what it holds */
+};
+
 struct message {
     enum message_kind kind;
     struct message_head head;
@@ -241,6 +272,8 @@ struct message {
         struct message_object_done object_done;
         struct message_command command;
         struct message_reply reply;
+        struct message_tree_head tree_head;
+        struct message_tree_witness tree_witness;
     };
 };
 

@@ -111,6 +111,7 @@ void hospital_start(struct hospital *hospital)
     vault->outbox_fd = open_in(hospital, "outbox", O_RDWR | O_CREAT);
     vault->record_fd = open_in(hospital, "released", O_WRONLY | O_APPEND | O_CREAT);
     vault->epochs_fd = open_in(hospital, "epochs", O_RDWR | O_CREAT);
+    vault->heads_fd = open_in(hospital, "heads", O_RDWR | O_CREAT);
     vault->decisions_fd = open_in(hospital, "decisions", O_RDWR | O_CREAT);
     if (!ok(vault_start(vault, &why)))
         fail_msg("%s", why.text);
@@ -122,8 +123,8 @@ void hospital_crash(struct hospital *hospital)
     struct vault *vault = &hospital->vault;
     if (!hospital->running)
         return;
-    const int fds[] = {vault->data_fd,   vault->ledger_fd,    vault->outbox_fd,
-                       vault->record_fd, vault->decisions_fd, vault->epochs_fd};
+    const int fds[] = {vault->data_fd,      vault->ledger_fd, vault->outbox_fd, vault->record_fd,
+                       vault->decisions_fd, vault->epochs_fd, vault->heads_fd};
     vault_end(vault);
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close(fds[i]);

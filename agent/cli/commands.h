@@ -14,5 +14,6 @@ cli_command cmd_show;
 cli_command cmd_approve;
 cli_command cmd_refuse;
 cli_command cmd_budget;
+cli_command cmd_head;
 
 #endif

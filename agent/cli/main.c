@@ -13,6 +13,7 @@ static const struct cli_entry COMMANDS[] = {
     {"approve", cmd_approve, "let a study that asks go ahead"},
     {"refuse", cmd_refuse, "keep this site out of a study"},
     {"budget", cmd_budget, "what the patients' privacy budget was spent on, and what is left"},
+    {"head", cmd_head, "the head of the coordinator's log that this site holds"},
     {NULL, NULL, NULL},
 };
 

@@ -45,6 +45,7 @@ static struct result order_check(const struct vault *vault, const struct ledger_
     refusal->kind = DECLINE_REFUSED;
     if (!study)
         return failed(why, RESULT_REFUSED, "this site does not know the study");
+    TRY(witness_content(&vault->witness, why));
     if (study->standing == LEDGER_STUDY_FINISHED && !o->after_study)
         return failed(why, RESULT_REFUSED, "the study is finished at this site");
     if (study->standing != LEDGER_STUDY_ALLOWED && study->standing != LEDGER_STUDY_FINISHED)
@@ -323,6 +324,7 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
         return failed(why, RESULT_INPUT, "a task from the agent is malformed");
     struct refusal refusal = {.kind = DECLINE_FAILED};
     const struct ledger_study *study = ledger_find(&vault->ledger, order.study);
+    TRY(witness_approved(&vault->witness, clock_unix_ms(), vault->decisions_fd, why));
     struct result r = study ? room_enter_known(vault, study, &refusal.why) : DONE;
     if (ok(r))
         r = order_check(vault, study, &order, &refusal);

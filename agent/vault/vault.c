@@ -26,6 +26,7 @@ struct result vault_start(struct vault *vault, struct why *why)
     }
     TRY(ledger_open(&vault->ledger, vault->ledger_fd, "ledger", why));
     TRY(epoch_book_open(&vault->book, vault->epochs_fd, "epochs", why));
+    TRY(witness_open(&vault->witness, vault->heads_fd, "heads", why));
     if (vault->ledger.journal.cut > 0)
         log_warning("ledger: a record that a crash tore was cut off; nothing was built on it");
     return DONE;
@@ -79,7 +80,7 @@ static struct result only_block(const struct ipc_message *request, const unsigne
     return DONE;
 }
 
-static void answer(struct vault *vault, struct vault_reply *reply)
+static void answer_with(struct vault *vault, struct vault_reply *reply)
 {
     reply->type = IPC_SIGNED;
     reply->sign = true;
@@ -133,7 +134,31 @@ static struct result handle_envelope(struct vault *vault, const struct ipc_messa
     if (request->type == IPC_TASK_CLOSED)
         return task_closed(vault, envelope, n, why);
     TRY(study_offer(vault, envelope, n, why));
-    answer(vault, reply);
+    answer_with(vault, reply);
+    return DONE;
+}
+
+/* A head of the log: held and cosigned, or kept as a contradiction. */
+static struct result tree_head(struct vault *vault, const struct ipc_message *request,
+                               struct vault_reply *reply, struct why *why)
+{
+    const unsigned char *envelope = NULL;
+    size_t n = 0;
+    struct message *message = vault->scratch[0];
+    struct message_tree_witness answer;
+    bool stale;
+    TRY(only_block(request, &envelope, &n, why));
+    TRY(study_from_coordinator(vault, envelope, n, MESSAGE_TREE_HEAD, message, why));
+    TRY(witness_approved(&vault->witness, clock_unix_ms(), vault->decisions_fd, why));
+    TRY(witness_take(&vault->witness, clock_unix_ms(), &vault->keys, &message->tree_head, &answer,
+                     &stale, why));
+    reply->type = IPC_NOTED;
+    if (stale)
+        return DONE;
+    memset(message, 0, sizeof *message);
+    message->kind = MESSAGE_TREE_WITNESS;
+    message->tree_witness = answer;
+    answer_with(vault, reply);
     return DONE;
 }
 
@@ -149,6 +174,9 @@ struct result vault_handle(struct vault *vault, const struct ipc_message *reques
     case IPC_TASK_CLOSED:
         r = handle_envelope(vault, request, reply, &reason);
         break;
+    case IPC_TREE_HEAD:
+        r = tree_head(vault, request, reply, &reason);
+        break;
     case IPC_TASK:
         r = task_handle(vault, request->body, request->n, reply, &reason);
         break;
@@ -161,7 +189,7 @@ struct result vault_handle(struct vault *vault, const struct ipc_message *reques
     }
     if (ok(r))
         return DONE;
-    if (vault->ledger.journal.broken || vault->book.journal.broken)
+    if (vault->ledger.journal.broken || vault->book.journal.broken || vault->witness.journal.broken)
         return failed(why, RESULT_SYSTEM, "%s", reason.text);
     *reply = (struct vault_reply){.type = IPC_REFUSED};
     memcpy(reply->sentence, reason.text, sizeof reply->sentence);
@@ -170,6 +198,9 @@ struct result vault_handle(struct vault *vault, const struct ipc_message *reques
 
 bool vault_decided(struct vault *vault, struct vault_reply *reply)
 {
+    struct why log_why;
+    if (!ok(witness_approved(&vault->witness, clock_unix_ms(), vault->decisions_fd, &log_why)))
+        log_error("%s", log_why.text);
     for (size_t i = 0; i < vault->ledger.studies_count; i++) {
         const struct ledger_study *study = &vault->ledger.studies[i];
         enum consent_human human;
@@ -188,7 +219,7 @@ bool vault_decided(struct vault *vault, struct vault_reply *reply)
         if (!ok(r) || !news)
             continue;
         *reply = (struct vault_reply){0};
-        answer(vault, reply);
+        answer_with(vault, reply);
         return true;
     }
     return false;

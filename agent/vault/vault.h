@@ -10,6 +10,7 @@
 #include "agent/vault/epoch.h"
 #include "agent/vault/keys.h"
 #include "agent/vault/ledger.h"
+#include "agent/vault/witness.h"
 #include "proto/policy.h"
 
 struct room;
@@ -24,9 +25,10 @@ struct vault {
     char data_name[MAPPING_PATH_BYTES]; /* for messages */
     int data_fd;
     unsigned char holdout_key[DATASET_KEY_BYTES];
-    int ledger_fd, outbox_fd, record_fd, decisions_fd, epochs_fd;
+    int ledger_fd, outbox_fd, record_fd, decisions_fd, epochs_fd, heads_fd;
     struct ledger ledger;
     struct epoch_book book;
+    struct witness witness;
     uint64_t agent_peak_kb;     /* the network process's, as it last told */
     bool on_time;               /* results leave in slots, noise is drawn ahead: off only in
                                    simulations, where nobody watches the clock */

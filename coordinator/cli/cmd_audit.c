@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consilium audit: take the signed log and its objects home, and verify them without anybody. */
+#include "coordinator/cli/audit_prove.h"
 #include "coordinator/cli/cli.h"
 #include "coordinator/cli/client.h"
 #include "coordinator/replay.h"
@@ -162,9 +163,11 @@ static struct result export_all(const char *folder, struct export *e, struct why
     if (!log)
         return failed(why, RESULT_SYSTEM, "cannot write %s", path);
     e->log = log;
-    /* Before the log: the head must not be ahead of what is fetched. */
+    /* Before the log: heads must not be ahead of what is fetched. */
     json_t *nothing = json_object();
-    struct result head = write_reply(e, "tree.head", "head", nothing, why);
+    struct result head = write_reply(e, "witnesses.json", "witnesses", nothing, why);
+    if (ok(head))
+        head = write_reply(e, "tree.head", "head", nothing, why);
     json_decref(nothing);
     TRY(head);
     TRY(export_log(e, why));
@@ -217,12 +220,14 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     if (json) {
         printf("{\"verified\":true,\"key_known\":%s,\"entries\":%llu,\"head\":\"%s\","
                "\"studies\":%llu,\"objects\":%llu,\"rounds\":%llu,\"evaluations\":%llu,"
-               "\"gates\":%llu,\"validations\":%llu,\"looks\":%llu,\"tree_heads\":%llu}\n",
+               "\"gates\":%llu,\"validations\":%llu,\"looks\":%llu,\"tree_heads\":%llu,"
+               "\"witnesses\":%llu}\n",
                pinned ? "true" : "false", (unsigned long long)o->head.count, hash,
                (unsigned long long)o->studies, (unsigned long long)o->objects,
                (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
                (unsigned long long)o->gates, (unsigned long long)o->validations,
-               (unsigned long long)o->looks, (unsigned long long)o->tree_heads);
+               (unsigned long long)o->looks, (unsigned long long)o->tree_heads,
+               (unsigned long long)o->witnesses);
         return;
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
@@ -235,7 +240,8 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
         (unsigned long long)o->gates);
     printf("%llu validations of finished models and %llu looks of monitoring computed again\n",
            (unsigned long long)o->validations, (unsigned long long)o->looks);
-    printf("%llu signed tree heads hold\n", (unsigned long long)o->tree_heads);
+    printf("%llu signed tree heads hold; %llu sites signed as witnesses\n",
+           (unsigned long long)o->tree_heads, (unsigned long long)o->witnesses);
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }
@@ -274,6 +280,7 @@ static int cmd_verify(int argc, char **argv)
 
 static const struct cli_entry AUDIT_COMMANDS[] = {
     {"export", cmd_export, "fetch the log and its objects"},
+    {"prove", audit_prove, "prove that one entry stands in the log, or check such a proof"},
     {"verify", cmd_verify, "verify an export offline, and compute every round again"},
     {NULL, NULL, NULL},
 };

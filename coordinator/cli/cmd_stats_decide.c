@@ -5,8 +5,8 @@
 #include "coordinator/cli/stats_input.h"
 #include "coordinator/validate/aacp.h"
 #include "coordinator/validate/gate_json.h"
-#include "coordinator/validate/merkle.h"
 #include "proto/base/cleanup.h"
+#include "proto/merkle.h"
 
 #include <math.h>
 #include <sodium.h>

@@ -6,7 +6,7 @@
 #define CONSILIUM_COORDINATOR_VALIDATE_PASSPORT_H
 
 #include "coordinator/validate/gate.h"
-#include "coordinator/validate/merkle.h"
+#include "proto/merkle.h"
 
 #include <jansson.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@ _consilium_agent() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "enrol policy check-data run show approve refuse budget --help" \
+        COMPREPLY=($(compgen -W "enrol policy check-data run show approve refuse budget head --help" \
             -- "$word"))
         return
     fi
@@ -19,6 +19,7 @@ _consilium_agent() {
         enrol) options="--name --install --yes --json" ;;
         policy) options="--write --json" ;;
         check-data) options="--plan --data --json" ;;
+        head) options="--accept --json" ;;
         run) options="--data --vault --without-landlock" ;;
         *) options="--json" ;;
         esac

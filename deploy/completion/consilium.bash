@@ -39,6 +39,7 @@ _consilium_options() {
     monitor*) echo "--as --json" ;;
     'incident open') echo "--severity --text --as --json" ;;
     incident*) echo "--as --json" ;;
+    'audit prove') echo "--entry --out --check --as --json" ;;
     'audit verify') echo "--as --since --head --log-only --json" ;;
     esac
 }
@@ -53,7 +54,7 @@ _consilium_below() {
     gate) echo "explain policy pccp ledger" ;;
     monitor) echo "start stop list show look" ;;
     incident) echo "open list acknowledge contain report close" ;;
-    audit) echo "export verify" ;;
+    audit) echo "export prove verify" ;;
     stats) echo "auroc auroc-paired auroc-unpaired calibration drift mmd permutation pool
         group-sequential eprocess subgroup suppression matrix hist-auc conformal cindex aacp gate
         merkle hash-chain prng" ;;

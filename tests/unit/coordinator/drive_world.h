@@ -39,6 +39,8 @@ struct party {
     struct message_reply reply;
     struct message_object_done done;
     struct message_task_closed closed;
+    struct message_tree_head head;
+    int heads;
     struct message_object_offer model; /* the last one offered to it */
     unsigned replies, dones, tasks, offers;
     uint64_t ledger_records, told_records; /* what it says of its ledger, and hears */
@@ -230,10 +232,15 @@ static void hear_message(struct party *p, const struct link_event *event)
     case MESSAGE_OBJECT_OFFER:
         p->model = message.object_offer;
         break;
+    case MESSAGE_TREE_HEAD:
+        p->head = message.tree_head;
+        p->heads++;
+        break;
     case MESSAGE_HELLO:
     case MESSAGE_STUDY_ANSWER:
     case MESSAGE_TASK_DECLINED:
     case MESSAGE_COMMAND:
+    case MESSAGE_TREE_WITNESS:
         break;
     }
 }

@@ -2,9 +2,10 @@
 /* Merkle proofs: every proof of small trees verifies, and no altered one does; signed documents
  * likewise. */
 #include "coordinator/human_part.h"
+#include "coordinator/merkle_log.h"
 #include "coordinator/validate/dsse.h"
-#include "coordinator/validate/merkle.h"
 #include "coordinator/validate/passport.h"
+#include "proto/merkle.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -37,6 +38,36 @@ static struct merkle_hash plain_root(size_t n, const struct merkle_hash *leaves)
     struct merkle_hash left = plain_root(k, leaves);
     struct merkle_hash right = plain_root(n - k, leaves + k);
     return merkle_node(&left, &right);
+}
+
+/* The tree that keeps its subtrees gives the same roots and proofs, at every size on its way. */
+static void kept_subtrees_agree(void **state)
+{
+    (void)state;
+    struct merkle_hash leaves[LEAVES];
+    struct merkle_log log = {0};
+    make_leaves(leaves);
+    for (size_t i = 0; i < LEAVES; i++)
+        assert_true(merkle_log_add(&log, &leaves[i]));
+    for (size_t n = 0; n <= LEAVES; n++) {
+        struct merkle_hash a = merkle_root(n, leaves), b = merkle_log_root(&log, n);
+        assert_memory_equal(&a, &b, sizeof a);
+        for (size_t i = 0; i <= n; i++) {
+            struct merkle_proof p = {0}, q = {0};
+            assert_int_equal(merkle_inclusion(n, leaves, i, &p),
+                             merkle_log_inclusion(&log, n, i, &q));
+            assert_int_equal(p.count, q.count);
+            assert_memory_equal(p.hash, q.hash, p.count * sizeof p.hash[0]);
+            assert_int_equal(merkle_consistency(n, leaves, i, &p),
+                             merkle_log_consistency(&log, n, i, &q));
+            assert_int_equal(p.count, q.count);
+            assert_memory_equal(p.hash, q.hash, p.count * sizeof p.hash[0]);
+        }
+    }
+    struct merkle_proof none;
+    assert_false(merkle_log_consistency(&log, LEAVES + 1, 3, &none));
+    assert_false(merkle_log_inclusion(&log, LEAVES + 1, 3, &none));
+    merkle_log_free(&log);
 }
 
 static void every_inclusion_verifies(void **state)
@@ -281,6 +312,7 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_inclusion_verifies),
+        cmocka_unit_test(kept_subtrees_agree),
         cmocka_unit_test(every_consistency_verifies),
         cmocka_unit_test(envelopes_open_only_when_signed),
         cmocka_unit_test(human_parts_are_read_strictly),

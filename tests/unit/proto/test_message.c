@@ -96,13 +96,26 @@ static void fill(struct message *m)
         m->reply.text_n = 2;
         memcpy(m->reply.text, "{}", 2);
         break;
+    case MESSAGE_TREE_HEAD:
+        m->tree_head.size = 90;
+        m->tree_head.ms = 5;
+        m->tree_head.old_size = 40;
+        memset(&m->tree_head.root, 6, sizeof m->tree_head.root);
+        m->tree_head.proof.count = MERKLE_PROOF_MAX;
+        memset(m->tree_head.proof.hash, 9, sizeof m->tree_head.proof.hash);
+        break;
+    case MESSAGE_TREE_WITNESS:
+        m->tree_witness.answer = TREE_INCONSISTENT;
+        m->tree_witness.size = 40;
+        memset(m->tree_witness.signature, 4, sizeof m->tree_witness.signature);
+        break;
     }
 }
 
 static void every_kind_survives(void **state)
 {
     (void)state;
-    for (enum message_kind kind = MESSAGE_HELLO; kind <= MESSAGE_REPLY; kind++) {
+    for (enum message_kind kind = MESSAGE_HELLO; kind <= MESSAGE_TREE_WITNESS; kind++) {
         struct message *in = blank(kind), *out = calloc(1, sizeof *out);
         fill(in);
         unsigned char *bytes;

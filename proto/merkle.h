@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RFC 6962 Merkle trees over audit entries: roots, inclusion and consistency proofs, and the hash
  * chain. */
-#ifndef CONSILIUM_COORDINATOR_VALIDATE_MERKLE_H
-#define CONSILIUM_COORDINATOR_VALIDATE_MERKLE_H
+#ifndef CONSILIUM_MERKLE_H
+#define CONSILIUM_MERKLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

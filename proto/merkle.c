@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RFC 6962: a tree of n > 1 leaves splits at the largest power of two below n. */
-#include "coordinator/validate/merkle.h"
+#include "proto/merkle.h"
 
 #include <sodium.h>
 #include <string.h>
