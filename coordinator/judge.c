@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The margin of monitoring, where figures are of unpaired histograms. */
+static const double UNPAIRED_MARGIN = 0.05;
+
 /* Everything that the gate's input points to. */
 struct bench {
     struct gate_site sites[PLAN_SITES_MAX];
@@ -113,6 +116,21 @@ static void fill_drift(const struct judge_case *in, const struct evaluation_drif
         site->drift_veto = site->drift_veto || p[n + i] < in->policy->alpha;
 }
 
+/* A site that tells noised histograms only has no paired difference: the two histograms stand for
+ * two samples, which overstates the variance. */
+static bool is_unpaired(const struct pooling_input *report)
+{
+    return report->evaluation.release == EVALUATION_RELEASE_NOISED_HISTOGRAM;
+}
+
+static bool any_unpaired(const struct judge_case *in)
+{
+    for (size_t i = 0; i < in->n; i++)
+        if (is_unpaired(&in->inputs[i]))
+            return true;
+    return false;
+}
+
 /* The vault reports each later model less the first, which is the candidate: the gate wants the
  * opposite sign. */
 static void fill_site(const struct judge_case *in, uint32_t member, struct gate_site *site)
@@ -151,6 +169,10 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
         return;
     site->d = 0.0 - other->difference; /* never minus nought */
     site->var_d = other->difference_variance;
+    if (is_unpaired(report)) {
+        site->d = f->auroc - other->groups[0].auroc;
+        site->var_d = f->auroc_variance + other->groups[0].auroc_variance;
+    }
 }
 
 static const struct evaluation_figures *group_of(const struct evaluation_model *model,
@@ -216,6 +238,8 @@ static void set_policy(const struct judge_case *in, struct gate_policy *policy)
     policy->min_cell = in->plan->validation.min_cell;
     if (in->plan->validation.margin > 0.0)
         policy->ni_margin = in->plan->validation.margin;
+    if (in->incumbent && any_unpaired(in))
+        policy->ni_margin = fmax(policy->ni_margin, UNPAIRED_MARGIN);
     policy->fairness_used = policy->fairness_used && in->plan->subgroups_count > 0;
 }
 

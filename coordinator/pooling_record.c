@@ -3,6 +3,8 @@
 #include "coordinator/insight.h"
 #include "coordinator/pooling.h"
 
+#include "coordinator/pooling_groups.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -189,6 +191,41 @@ static void put(json_t *to, json_t *also, const char *key, json_t *value)
     json_object_set_new(to, key, value);
 }
 
+/* Later models of the set against the first, at each site. */
+static json_t *paired_list(const struct study *study, const struct pooling_input *inputs, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const struct payload_evaluation *e = &inputs[i].evaluation;
+        for (uint32_t m = 1; m < e->models_count; m++) {
+            const struct evaluation_model *model = &e->models[m];
+            if (isfinite(model->difference))
+                json_array_append_new(list,
+                                      json_pack("{s:s, s:s, s:o, s:o, s:o}", "site",
+                                                study->members[inputs[i].site].name, "model",
+                                                model->name, "difference",
+                                                number(model->difference), "variance",
+                                                number(model->difference_variance), "permutation_p",
+                                                number(model->groups[0].difference_p)));
+        }
+    }
+    return list;
+}
+
+/* The same words for those that did report, and nothing else: computed again by a replay. */
+static json_t *without_figures(const struct study *study, const struct pooling_input *inputs,
+                               size_t n)
+{
+    json_t *out = json_object();
+    for (size_t i = 0; i < n; i++) {
+        enum evaluation_status status = inputs[i].evaluation.models[0].groups[0].status;
+        if (status != EVALUATION_OK)
+            json_object_set_new(out, study->members[inputs[i].site].name,
+                                json_string(evaluation_status_name(status)));
+    }
+    return out;
+}
+
 struct result pooling_record(const struct study *study, const struct pooling_input *inputs,
                              size_t n, const struct pooling *pooling, char **ret_text,
                              char **ret_detail, struct why *why)
@@ -206,6 +243,13 @@ struct result pooling_record(const struct study *study, const struct pooling_inp
     put(record, NULL, "groups", insight_groups(inputs, n));
     put(record, NULL, "calibration", insight_calibration(inputs, n));
     put(record, detail, "transport", insight_transport(inputs, n));
+    json_object_set_new(record, "disparity", pooling_disparity(study, inputs, n));
+    json_object_set_new(record, "paired", paired_list(study, inputs, n));
+    json_object_set_new(record, "no_figures", pooling_absent(study, inputs, n));
+    json_t *histogram = pooling_histogram(inputs, n);
+    json_object_set(record, "histogram", histogram);
+    json_object_set_new(detail, "histogram", histogram);
+    json_object_set_new(detail, "no_figures", without_figures(study, inputs, n));
     if (n > 0 && inputs[0].evaluation.models_count > 1) {
         json_t *matrix = matrix_object(study, inputs, n);
         put(matrix, detail, "fit", insight_matrix(study, inputs, n));

@@ -369,6 +369,15 @@ static struct result aggregated(struct replay_study *study, const json_t *entry,
     return r;
 }
 
+static bool same_figures(json_t *again, const json_t *entry)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(again, key,
+                        value) if (!json_equal(value, json_object_get(entry, key))) return false;
+    return true;
+}
+
 static struct result pooled(struct replay_study *study, const json_t *entry,
                             struct replay_outcome *outcome, struct why *why)
 {
@@ -381,14 +390,7 @@ static struct result pooled(struct replay_study *study, const json_t *entry,
     replay_summary(study, entry);
     forget_evaluations(study);
     json_t *again = ok(r) ? json_loads(detail, 0, NULL) : NULL;
-    static const char *const KEYS[] = {"pooled", "transport", "fit"};
-    bool same = true;
-    for (size_t k = 0; k < sizeof KEYS / sizeof *KEYS; k++) {
-        const json_t *mine = json_object_get(again, KEYS[k]),
-                     *theirs = json_object_get(entry, KEYS[k]);
-        same = same && (mine == theirs || json_equal(mine, theirs));
-    }
-    if (ok(r) && !same)
+    if (ok(r) && !same_figures(again, entry))
         r = failed(why, RESULT_REFUSED,
                    "round %u: the figures pooled from the archived evaluations are not those that "
                    "were recorded",

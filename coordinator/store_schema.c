@@ -119,5 +119,5 @@ static const char WITNESSES[] =
     "  signature BLOB NOT NULL, answer INTEGER NOT NULL, heard_ms INTEGER NOT NULL) STRICT;";
 
 const char *const STORE_MIGRATIONS[] = {FIRST,  REGISTRY,   PATIENCE, LEDGERS,
-                                         PAPERS, VALIDATION, SECURE,   WITNESSES};
+                                        PAPERS, VALIDATION, SECURE,   WITNESSES};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -145,6 +145,7 @@ struct payload_evaluation {
     uint32_t models_count;
     struct evaluation_model *models; /* owned */
     double metrics_epsilon;          /* charged for this release, 0 = none */
+    double metrics_noise; /* standard deviation of what was added to each count, 0 = none */
     enum evaluation_release release;
     struct evaluation_epoch epoch;
     struct evaluation_drift drift;

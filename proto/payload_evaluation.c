@@ -177,6 +177,7 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
     m.models = a.model_pointers;
     m.metrics_epsilon = evaluation->metrics_epsilon;
     m.release = evaluation->release;
+    m.metrics_noise = evaluation->metrics_noise;
     struct payload_drift_wire wire;
     if (!payload_drift_wire(&wire, evaluation)) {
         arena_free(&a);
@@ -267,6 +268,9 @@ static struct result read_evaluation(struct payload_evaluation *to, const Cns__E
         return failed(why, RESULT_INPUT, "field 'release' is %u, not a form of release",
                       from->release);
     to->release = (enum evaluation_release)from->release;
+    if (!isfinite(from->metrics_noise) || from->metrics_noise < 0.0)
+        return failed(why, RESULT_INPUT, "field 'metrics_noise' is not a number of at least 0");
+    to->metrics_noise = from->metrics_noise;
     TRY(payload_epoch_read(&to->epoch, from->epoch, why));
     return payload_drift_read(&to->drift, from->drift, why);
 }

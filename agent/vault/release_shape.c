@@ -224,6 +224,8 @@ void release_shape(struct payload_evaluation *evaluation, enum policy_metrics me
                    unsigned min_cell, bool noised)
 {
     evaluation->release = release_form(metrics, noised);
+    if (evaluation->release != EVALUATION_RELEASE_NOISED_HISTOGRAM)
+        evaluation->metrics_noise = 0.0;
     shape_epoch(evaluation);
     shape_drift(evaluation);
     for (uint32_t i = 0; i < evaluation->models_count; i++) {

@@ -265,7 +265,9 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
                             const struct payload_model_set *models, unsigned char **ret_cipher,
                             size_t *ret_n, struct why *why)
 {
-    struct payload_evaluation evaluation = {.round = order->round};
+    struct payload_evaluation evaluation = {.round = order->round,
+                                            .metrics_noise =
+                                                vault->room->plan.privacy.metrics_noise};
     evaluation.models =
         calloc(models->models_count ? models->models_count : 1, sizeof *evaluation.models);
     if (!evaluation.models)

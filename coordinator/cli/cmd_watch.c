@@ -75,6 +75,15 @@ static void print_round(struct view *view, const json_t *event)
     putchar('\n');
 }
 
+/* Sites that answered with a reason instead of figures. */
+static void print_no_figures(const json_t *event)
+{
+    const char *site;
+    json_t *reason;
+    json_object_foreach(json_object_get(event, "no_figures"), site, reason)
+        printf("        no figures of %s: %s\n", site, json_string_value(reason));
+}
+
 static void print_pooled(struct view *view, const json_t *event)
 {
     const json_t *pooled = json_object_get(event, "pooled");
@@ -93,6 +102,7 @@ static void print_pooled(struct view *view, const json_t *event)
             printf("  %s %.4f", FIGURES[i].label, json_number_value(figure));
     }
     putchar('\n');
+    print_no_figures(event);
 }
 
 static bool is_any(const char *kind, const char *const *list)

@@ -200,6 +200,50 @@ static void reasons_stand_for_figures(void **state)
     dataset_free(&d);
 }
 
+/* Rows that no figure can be made of: a status each, never a number and never a crash. */
+static void bad_rows_have_reasons(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    static const struct {
+        const char *what;
+        enum evaluation_status status;
+        unsigned rows, min_cell;
+    } CASES[] = {{"one score for all", EVALUATION_DEGENERATE_SCORES, N, 11},
+                 {"more than half tied", EVALUATION_DEGENERATE_SCORES, N, 11},
+                 {"two scores", EVALUATION_DEGENERATE_SCORES, N, 11},
+                 {"a score that is no number", EVALUATION_INVALID_INPUT, N, 11},
+                 {"an infinite score", EVALUATION_INVALID_INPUT, N, 11},
+                 {"a label that is none", EVALUATION_INVALID_INPUT, N, 11},
+                 {"one class", EVALUATION_SINGLE_CLASS, N, 11},
+                 {"one patient", EVALUATION_BELOW_MINIMUM_CELL, 1, 11},
+                 {"one patient, no minimum", EVALUATION_SINGLE_CLASS, 1, 1},
+                 {"nobody", EVALUATION_NO_LABELS, 0, 11},
+                 {"ten of a class", EVALUATION_BELOW_MINIMUM_CELL, N, 11}};
+    for (size_t k = 0; k < sizeof CASES / sizeof CASES[0]; k++) {
+        double y[N], p[N];
+        struct evaluation_figures f;
+        memset(&f, 0, sizeof f);
+        for (int i = 0; i < N; i++) {
+            y[i] = k == 6 ? 1.0 : k == 10 ? i < 10 : i % 2;
+            p[i] = k == 0                 ? 0.5
+                   : k == 1 && i <= N / 2 ? 0.25
+                   : k == 2               ? 0.3 + 0.1 * (i % 3 == 0)
+                                          : 0.01 + i / 70.0;
+        }
+        if (k == 3)
+            p[7] = NAN;
+        if (k == 4)
+            p[7] = INFINITY;
+        if (k == 5)
+            y[7] = 2.0;
+        figures_binary(&f, CASES[k].rows, y, p, 0.5, CASES[k].min_cell);
+        if (f.status != CASES[k].status)
+            fail_msg("%s: status %d", CASES[k].what, f.status);
+        assert_true(isnan(f.auroc) && isnan(f.brier) && isnan(f.ece) && isnan(f.ppv));
+    }
+}
+
 static void later_models_are_compared(void **state)
 {
     (void)state;
@@ -213,6 +257,16 @@ static void later_models_are_compared(void **state)
     evaluate(e, down, &second);
     assert_true(fabs(second.difference - (second.groups[0].auroc - first.groups[0].auroc)) < 1e-12);
     assert_true(second.difference < 0.0 && second.difference_variance >= 0.0);
+    assert_true(isnan(second.groups[0].difference_p)); /* both classes are large */
+    const struct evaluation_figures *small = NULL;
+    for (uint32_t g = 1; g < second.groups_count; g++)
+        if (second.groups[g].status == EVALUATION_OK &&
+            (second.groups[g].positives < 30 || second.groups[g].negatives < 30))
+            small = &second.groups[g];
+    if (small)
+        assert_true(small->difference_p > 0.0 && small->difference_p <= 1.0);
+    const struct evaluation_figures *all = &first.groups[0];
+    assert_true(all->ppv >= 0.0 && all->alert_rate > 0.0 && all->sensitivity_fixed > 0.0);
     free(first.groups);
     free(second.groups);
     evaluator_free(e);
@@ -234,6 +288,8 @@ static void classes_are_judged_one_by_one(void **state)
     const double w[] = {-2.0, 0.0, 2.0, 0.0, 0.5, -0.5};
     evaluate(e, w, &out);
     assert_int_equal(out.groups_count, 7);
+    double mean = (out.groups[1].auroc + out.groups[2].auroc + out.groups[3].auroc) / 3.0;
+    assert_true(fabs(out.groups[0].macro_auroc - mean) < 1e-12);
     assert_string_equal(out.groups[3].group, "y=2");
     for (size_t g = 0; g < 4; g++) {
         assert_int_equal(out.groups[g].status, EVALUATION_OK);
@@ -265,7 +321,7 @@ static void noised_histograms_replace_figures(void **state)
         evaluate(e, w, &noised);
         assert_true(fabs(noised.groups[0].auroc - clear.groups[0].auroc) < 0.06);
         assert_int_equal(noised.groups[1].status, EVALUATION_REFUSED);
-        assert_true(isnan(noised.difference) && isnan(noised.groups[0].calibration_slope));
+        assert_true(isnan(noised.difference) && isnan(noised.groups[0].sensitivity));
         for (size_t b = 0; b < EVALUATE_BINS; b++) {
             double off = noised.positives[b] - clear.positives[b];
             assert_true(off != 0.0);
@@ -318,6 +374,7 @@ int main(void)
         cmocka_unit_test(small_groups_are_suppressed),
         cmocka_unit_test(suppression_rules),
         cmocka_unit_test(reasons_stand_for_figures),
+        cmocka_unit_test(bad_rows_have_reasons),
         cmocka_unit_test(later_models_are_compared),
         cmocka_unit_test(classes_are_judged_one_by_one),
         cmocka_unit_test(noised_histograms_replace_figures),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Holdout epochs in the running vault: dated, shared by studies, budgeted, never closer to each
  * other than a cell; and drift against what was frozen when the study was allowed. */
+#include "agent/vault/drift.h"
 #include "agent/vault/reference.h"
 #include "agent/vault/room.h"
 #include "tests/hospital.h"
@@ -225,6 +226,49 @@ static void private_studies_compare_to_the_first_holdout(void **state)
     hospital_close(&h);
 }
 
+/* Columns that nothing can be compared in: a status each. */
+static void drift_of_bad_columns(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    static double x[2][N], score[N];
+    static uint8_t missing[N], all_missing[N];
+    static struct plan_feature age = {.name = "age", .type = FEATURE_NUMBER};
+    struct plan plan = {.features = &age, .features_count = 1, .label.type = LABEL_BINARY};
+    struct evaluation_drift out;
+    struct why why;
+    memset(all_missing, 1, sizeof all_missing);
+    for (int k = 0; k < 5; k++) {
+        static const enum evaluation_drift_status WANT[] = {EVALUATION_DRIFT_OK,
+                                                            EVALUATION_DRIFT_CONSTANT,
+                                                            EVALUATION_DRIFT_INVALID,
+                                                            EVALUATION_DRIFT_FEW_ROWS,
+                                                            EVALUATION_DRIFT_CONSTANT};
+        for (int i = 0; i < N; i++) {
+            x[0][i] = k == 1 || k == 4 ? 3.0 : i % 50;
+            x[1][i] = k == 4 ? 3.0 : (i * 7) % 50;
+            score[i] = (i % 97) / 100.0;
+        }
+        if (k == 2)
+            x[1][5] = NAN;
+        const struct drift_side then = {N, x[0], missing, score};
+        const struct drift_side now = {N, x[1], k == 3 ? all_missing : missing, score};
+        assert_true(ok(drift_fill(&out, &plan, &then, &now, 11, &why)));
+        assert_int_equal(out.status, EVALUATION_DRIFT_OK);
+        assert_int_equal(out.columns[0].status, WANT[k]);
+        assert_int_equal(out.score.status, EVALUATION_DRIFT_OK);
+        assert_true(out.score.kl == 0.0 && out.score.psi == 0.0);
+        assert_true(k == 0 || isnan(out.columns[0].kl));
+        assert_true(k != 3 || out.columns[0].missing_z > 5.0);
+        free(out.columns);
+    }
+    /* Nobody, or one patient: the whole block says so. */
+    const struct drift_side then = {N, x[0], missing, score}, one = {1, x[1], missing, score};
+    assert_true(ok(drift_fill(&out, &plan, &then, &one, 11, &why)));
+    assert_int_equal(out.status, EVALUATION_DRIFT_FEW_ROWS);
+    assert_true(out.columns_count == 0 && isnan(out.mmd_p));
+}
+
 /* ---- the book by itself ---- */
 
 static struct epoch_book book;
@@ -328,6 +372,7 @@ int main(void)
         cmocka_unit_test(files_that_fit_no_more_are_told),
         cmocka_unit_test(drift_is_against_the_training_patients),
         cmocka_unit_test(private_studies_compare_to_the_first_holdout),
+        cmocka_unit_test(drift_of_bad_columns),
         cmocka_unit_test(no_two_epochs_differ_by_less_than_a_cell),
         cmocka_unit_test(a_task_is_charged_once),
     };
