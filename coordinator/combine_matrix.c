@@ -36,10 +36,10 @@ static struct result add_local(const struct plan *plan, const struct server *sta
 }
 
 /* Skipped when the rule cannot do without the site. */
-static struct result add_without(const struct plan *plan, const struct server *start,
-                                 const struct combine_update *updates, size_t n, size_t left_out,
-                                 struct payload_model_set *set, struct why *why)
+static struct result add_without(const struct combine_case *round, const struct server *start,
+                                 size_t left_out, struct payload_model_set *set, struct why *why)
 {
+    size_t n = round->n;
     CLEANUP(free_pointer) struct combine_update *others = malloc(n * sizeof *others);
     CLEANUP(server_free) struct server server = {0};
     struct combine_outcome outcome;
@@ -48,44 +48,47 @@ static struct result add_without(const struct plan *plan, const struct server *s
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
         if (i != left_out)
-            others[count++] = updates[i];
+            others[count++] = round->updates[i];
     TRY(server_copy(&server, start, why));
-    struct result r = combine_round(plan, &server, others, count, &outcome, why);
+    struct combine_case without = *round;
+    without.updates = others;
+    without.n = count;
+    struct result r = combine_round(&without, &server, &outcome, why);
     combine_outcome_free(&outcome);
     if (r.code == RESULT_REFUSED)
         return DONE;
     TRY(r);
-    TRY(add_model(set, "without-", plan->sites[updates[left_out].site].name, why));
+    TRY(add_model(set, "without-", round->plan->sites[round->updates[left_out].site].name, why));
     memcpy(set->models[set->models_count - 1].parameters, server.parameters,
            server.d * sizeof(float));
     return DONE;
 }
 
-static struct result fill(const struct plan *plan, const struct server *start,
-                          const struct server *after, const struct combine_update *updates,
-                          size_t n, struct payload_model_set *set, struct why *why)
+static struct result fill(const struct combine_case *round, const struct server *start,
+                          const struct server *after, size_t n, struct payload_model_set *set,
+                          struct why *why)
 {
     TRY(add_model(set, "", "global", why));
     server_candidate(after, set->models[0].parameters);
     for (size_t i = 0; i < n; i++)
-        TRY(add_local(plan, start, &updates[i], set, why));
+        TRY(add_local(round->plan, start, &round->updates[i], set, why));
     for (size_t i = 0; i < n && n > 2 && 2 * n + 1 <= PAYLOAD_MODELS_MAX; i++)
-        TRY(add_without(plan, start, updates, n, i, set, why));
+        TRY(add_without(round, start, i, set, why));
     return DONE;
 }
 
-struct result combine_matrix(const struct plan *plan, const struct server *start,
-                             const struct server *after, const struct combine_update *updates,
-                             size_t n, unsigned char **ret_bytes, size_t *ret_n,
+struct result combine_matrix(const struct combine_case *round, const struct server *start,
+                             const struct server *after, unsigned char **ret_bytes, size_t *ret_n,
                              unsigned char hash[PLAN_HASH_BYTES], struct why *why)
 {
+    size_t n = round->n;
     struct payload_model_set set = {.round = after->round, .parameters_count = after->d};
     if (n + 1 > PAYLOAD_MODELS_MAX)
         n = PAYLOAD_MODELS_MAX - 1;
     set.models = calloc(2 * n + 1, sizeof *set.models);
     if (!set.models)
         return failed(why, RESULT_SYSTEM, "out of memory for the matrix of models");
-    struct result r = fill(plan, start, after, updates, n, &set, why);
+    struct result r = fill(round, start, after, n, &set, why);
     if (ok(r))
         r = payload_model_set_encode(&set, ret_bytes, ret_n, why);
     if (ok(r))

@@ -94,13 +94,15 @@ static double add_up(const struct plan *plan, const struct combine_words *words,
         outcome->sites[outcome->sites_count++] = (struct combine_site){
             .site = i,
             .patients = (double)update->declared_patients,
-            .norm = (double)NAN,
-            .cosine = (double)NAN,
-            .weight = weight,
+            .score = anomaly_score_none(),
+            .noise = {.reason = "only the sum of the updates is seen"},
         };
+        outcome->sites[outcome->sites_count - 1].score.weight = weight;
     }
+    outcome->rows = outcome->sites_count;
+    outcome->spread = outcome->mean_norm = outcome->noise = (double)NAN;
     for (size_t i = 0; i < outcome->sites_count; i++)
-        outcome->sites[i].weight /= weights;
+        outcome->sites[i].score.weight /= weights;
     return weights;
 }
 

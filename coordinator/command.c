@@ -9,6 +9,7 @@
 #include "proto/base/log.h"
 #include "proto/compress/codec.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,6 +240,39 @@ static struct result verb_resume(struct user_command *c, struct why *why)
     return change(c, STUDY_EVENT_RESUME, why);
 }
 
+/* Ends a quarantine. The operator's signed command goes into the log as it came. */
+static struct result verb_release(struct user_command *c, struct why *why)
+{
+    struct running *running = NULL;
+    char text[MESSAGE_REASON_BYTES];
+    const char *site = json_string_value(json_object_get(c->arguments, "site"));
+    const char *reason = json_string_value(json_object_get(c->arguments, "reason"));
+    if (c->user->role != DRIVE_OPERATOR)
+        return failed(why, RESULT_REFUSED, "only an operator may release a site");
+    if (!site || !reason || !reason[0])
+        return failed(why, RESULT_INPUT, "name the site, and the reason for its release");
+    TRY(drive_load(c->drive, c->study, &running, why));
+    uint32_t at = study_find(&running->study, site);
+    if (at == running->study.members_count)
+        return failed(why, RESULT_INPUT, "study '%s' has no site '%s'", c->study, site);
+    char *hex = malloc(2 * c->envelope_n + 1);
+    if (!hex)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    sodium_bin2hex(hex, 2 * c->envelope_n + 1, c->envelope, c->envelope_n);
+    snprintf(text, sizeof text, "released by %s: %s", c->user->name, reason);
+    struct study_event event = {.kind = STUDY_EVENT_RELEASED,
+                                .now_ms = c->now_ms,
+                                .site = at,
+                                .reason = text};
+    struct step_extra extra = {.by = c->user->name, .envelope = hex};
+    struct result r = drive_step(c->drive, running, &event, &extra, why);
+    free(hex);
+    TRY(r);
+    snprintf(c->sentence, sizeof c->sentence, "site '%s' counts again in study '%s'", site,
+             c->study);
+    return DONE;
+}
+
 static const struct verb {
     const char *name;
     struct result (*run)(struct user_command *c, struct why *why);
@@ -254,6 +288,7 @@ static const struct verb {
     {"plan", verb_plan, .needs_study = true},
     {"stop", verb_stop, .needs_study = true, .changes = true},
     {"resume", verb_resume, .needs_study = true, .changes = true},
+    {"release", verb_release, .needs_study = true, .changes = true},
     {"log", verb_log, .auditing = true},
     {"envelope", verb_envelope, .needs_study = true, .auditing = true},
     {"object", verb_object, .needs_study = true, .auditing = true},

@@ -100,7 +100,8 @@ static void take_counted(struct filling *f, const json_t *entry, uint64_t seq)
     }
     if (!kind || strcmp(kind, "train") != 0 || site >= f->running->study.members_count)
         return;
-    f->given[site].rounds++;
+    const char *what = json_string_value(json_object_get(entry, "kind"));
+    f->given[site].rounds += what && strcmp(what, "counted") == 0;
     f->seconds += json_number_value(json_object_get(entry, "seconds"));
     f->epsilon = fmax(f->epsilon, json_number_value(json_object_get(entry, "epsilon_spent")));
 }
@@ -164,7 +165,7 @@ static bool take_entry(void *context, const struct store_entry *entry)
     }
     if (strcmp(entry->study, f->model.study) != 0)
         return true;
-    bool counted = strcmp(entry->kind, "counted") == 0;
+    bool counted = strcmp(entry->kind, "counted") == 0 || strcmp(entry->kind, "set-aside") == 0;
     bool refused = strcmp(entry->kind, "refused") == 0;
     bool gate = strcmp(entry->kind, "gate") == 0;
     if (!counted && !refused && !gate)

@@ -26,7 +26,8 @@ static struct result write_notes(struct drive *drive, const struct running *runn
                                  const struct step_extra *extra, uint64_t now_ms, struct why *why)
 {
     struct entry_extra more = {
-        .researcher = running->researcher,
+        .researcher = extra->by ? extra->by : running->researcher,
+        .envelope = extra->envelope,
         .update = extra->update,
         .bytes = extra->object ? extra->object->cipher_bytes : 0,
         .detail = extra->detail,
@@ -35,7 +36,8 @@ static struct result write_notes(struct drive *drive, const struct running *runn
         const struct effect *effect = &drive->effects->list[i];
         if (effect->kind != EFFECT_NOTE)
             continue;
-        const char *who = effect->site < running->study.members_count
+        const char *who = extra->by ? extra->by
+                          : effect->site < running->study.members_count
                               ? running->study.members[effect->site].name
                               : running->researcher;
         struct drive_member member;
@@ -107,6 +109,8 @@ static void tell_humans(const struct running *running, const struct effect *effe
         reason = study->reason;
     if (effect->site < study->members_count && effect->note == NOTE_STUDY_REFUSED)
         reason = study->members[effect->site].reason;
+    if (effect->note == NOTE_QUARANTINED || effect->note == NOTE_RELEASED)
+        reason = study->members[effect->site].quarantine;
     log_info("study %s task %u: %s%s%s%s%s", study->name, effect->task, note_name(effect->note),
              site[0] ? " " : "", site, reason[0] ? ": " : "", reason);
 }

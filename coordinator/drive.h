@@ -33,6 +33,7 @@ struct drive_options {
     struct store *store;
     struct link *link;
     const struct gate_rules *gate; /* NULL = the defaults */
+    unsigned threads;              /* that aggregate; 0 = one for each core */
     /* Looks a member up in the roster of the moment; false when there is none. */
     bool (*find)(void *context, const char *name, struct drive_member *member);
     void *context;

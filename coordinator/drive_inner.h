@@ -38,6 +38,8 @@ struct running {
     uint64_t update_max; /* plaintext bytes of an update */
     uint32_t models;     /* in the open evaluation's set; 0 = not read yet */
     enum work work;      /* to be done once everything is sent */
+    double noise;        /* multiplier of the plan, once noise_known */
+    bool noise_known;
     /* The open task's model or set, sealed as it is and packed; NULL until needed. */
     struct parcel *parcel[2];
     uint32_t parcel_task;
@@ -78,6 +80,8 @@ struct step_extra {
                            struct why *why);
     void *context;
     const char *detail; /* JSON object that the step's own entry carries, or NULL */
+    const char *by;     /* the operator whose signed command (hex) this is, or NULL */
+    const char *envelope;
 };
 
 /* One event of a study: engine, transaction, effects. RESULT_REFUSED when the engine refuses,

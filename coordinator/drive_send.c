@@ -216,7 +216,8 @@ void drive_send_closed(struct drive *drive, struct running *running, uint32_t si
         snprintf(closed->own.reason, sizeof closed->own.reason, "%s",
                  part->reason[0] ? part->reason : "this site was not asked");
     closed->counted = round_tally(task, STANDING_COUNTED);
-    closed->refused = round_tally(task, STANDING_REFUSED) + round_tally(task, STANDING_DECLINED);
+    closed->refused = round_tally(task, STANDING_REFUSED) + round_tally(task, STANDING_DECLINED) +
+                      round_tally(task, STANDING_ASIDE);
     closed->missing = round_tally(task, STANDING_MISSED) + round_tally(task, STANDING_AWAY);
     gate_notice(drive->options.store, study->name, closed->notice, sizeof closed->notice);
     if (!closed->notice[0])

@@ -28,6 +28,9 @@ static const char *const NOTE_NAMES[NOTE_LAST + 1] = {
     [NOTE_STOPPED] = "stopped",
     [NOTE_FINISHED] = "finished",
     [NOTE_REVOKED] = "revoked",
+    [NOTE_ASIDE] = "set-aside",
+    [NOTE_QUARANTINED] = "quarantined",
+    [NOTE_RELEASED] = "released",
 };
 
 const char *note_name(enum note note)

@@ -43,7 +43,10 @@ enum note {
     NOTE_STOPPED,
     NOTE_FINISHED,
     NOTE_REVOKED,
-    NOTE_LAST = NOTE_REVOKED,
+    NOTE_ASIDE,       /* a quarantined site's update is kept without counting */
+    NOTE_QUARANTINED, /* from now on that is so */
+    NOTE_RELEASED,    /* by an operator */
+    NOTE_LAST = NOTE_RELEASED,
 };
 
 /* "task-opened"; the kind of an audit entry. */
@@ -51,7 +54,7 @@ const char *note_name(enum note note);
 
 enum {
     EFFECT_EVERYBODY = PLAN_SITES_MAX, /* site of an effect that concerns no single site */
-    EFFECTS_MAX = 4 * PLAN_SITES_MAX + 16,
+    EFFECTS_MAX = 5 * PLAN_SITES_MAX + 16,
 };
 
 struct effect {

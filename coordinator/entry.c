@@ -53,9 +53,16 @@ static void describe_site(json_t *entry, const struct study *study, const struct
         put_hash(entry, "data_fingerprint", member->fingerprint);
         put_number(entry, "epsilon_budget", member->epsilon_budget);
         break;
+    case NOTE_ASIDE:
     case NOTE_COUNTED:
-        if (task)
+        if (task) {
             put_hash(entry, "object", task->sites[effect->site].digest);
+            put_text(entry, "reason", task->sites[effect->site].reason);
+        }
+        break;
+    case NOTE_QUARANTINED:
+    case NOTE_RELEASED:
+        put_text(entry, "reason", member->quarantine);
         break;
     default:
         if (task)
@@ -97,6 +104,7 @@ static void describe_study(json_t *entry, const struct study *study, const struc
             put_names(entry, "refused", study, task, STANDING_REFUSED);
             put_names(entry, "declined", study, task, STANDING_DECLINED);
             put_names(entry, "missed", study, task, STANDING_MISSED);
+            put_names(entry, "set_aside", study, task, STANDING_ASIDE);
             put_text(entry, "reason", task->reason);
         }
         break;
@@ -135,16 +143,22 @@ struct result entry_text(const struct study *study, const struct effect *effect,
         describe_site(entry, study, effect, task);
     else
         describe_study(entry, study, effect, task, extra);
-    if (effect->note == NOTE_COUNTED && extra->update) {
+    bool object = effect->note == NOTE_COUNTED || effect->note == NOTE_ASIDE;
+    if (object && extra->update) {
         put_integer(entry, "declared_patients", extra->update->declared_patients);
         put_number(entry, "epsilon_spent", extra->update->epsilon_spent);
         put_number(entry, "epsilon_budget", extra->update->epsilon_budget);
         put_number(entry, "seconds", extra->update->seconds);
         put_integer(entry, "peak_memory_kb", extra->update->peak_memory_kb);
     }
-    if (effect->note == NOTE_COUNTED)
+    if (object)
         put_integer(entry, "bytes", extra->bytes);
-    if (extra->sign_key && (effect->note == NOTE_LAUNCHED || effect->note == NOTE_ALLOWED))
+    if (effect->note == NOTE_RELEASED) {
+        put_text(entry, "by", extra->researcher);
+        put_text(entry, "envelope", extra->envelope);
+    }
+    if (extra->sign_key && (effect->note == NOTE_LAUNCHED || effect->note == NOTE_ALLOWED ||
+                            effect->note == NOTE_RELEASED))
         put_hash(entry, "sign_key", extra->sign_key);
     if (extra->detail && (effect->note == NOTE_MODEL || effect->note == NOTE_POOLED)) {
         json_t *detail = json_loads(extra->detail, 0, NULL);

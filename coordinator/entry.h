@@ -8,10 +8,12 @@
 
 /* What the entry tells besides the study's state; all optional. */
 struct entry_extra {
-    const char *researcher;
-    const unsigned char *sign_key; /* [32] of the researcher or site; NOTE_LAUNCHED, NOTE_ALLOWED */
-    const struct payload_update *update; /* NOTE_COUNTED of a training task */
-    uint64_t bytes;                      /* NOTE_COUNTED: as they were sent */
+    const char *researcher; /* NOTE_RELEASED: the operator */
+    /* [32] of the researcher, site or operator; NOTE_LAUNCHED, NOTE_ALLOWED, NOTE_RELEASED */
+    const unsigned char *sign_key;
+    const char *envelope;                /* NOTE_RELEASED: the operator's signed command, in hex */
+    const struct payload_update *update; /* NOTE_COUNTED, NOTE_ASIDE of a training task */
+    uint64_t bytes;                      /* NOTE_COUNTED, NOTE_ASIDE: as they were sent */
     const char *detail;                  /* JSON object, merged into NOTE_MODEL and NOTE_POOLED */
 };
 

@@ -5,6 +5,8 @@
 #include "coordinator/forecast.h"
 
 #include "coordinator/aggregate/aggregate.h"
+#include "coordinator/aggregate/momentum.h"
+#include "coordinator/server.h"
 #include "privacy/noise_floor.h"
 #include "proto/compress/codec.h"
 #include "proto/payload_secure.h"
@@ -50,6 +52,40 @@ static struct result rule_holds(const struct plan *plan, unsigned n, struct why 
     return r;
 }
 
+/* What is proved for the rule at f of n, and where that says nothing. Under (G, B)-dissimilarity,
+ * mean |g_i - g|^2 <= G^2 + B^2 |g|^2, no rule stands f/n >= 1/(2 + B^2) (Allouah et al., NeurIPS
+ * 2023). */
+static void check_guarantee(const struct plan *plan, const struct agg_rule *rule,
+                            struct forecast *f)
+{
+    unsigned n = plan->sites_count, hostile = plan->aggregation.byzantine;
+    double b = plan->aggregation.dissimilarity_b;
+    enum agg_kind last = rule->stage[rule->stages - 1];
+    bool nnm = rule->stages > 1 && rule->stage[rule->stages - 2] == AGG_NNM;
+    f->kappa = agg_kappa_bound(last, nnm, n, hostile);
+    f->kappa_floor = agg_kappa_floor(n, hostile);
+    f->dissimilarity_most = hostile > 0 ? sqrt(fmax(0, (double)n / hostile - 2)) : (double)INFINITY;
+    if (hostile == 0)
+        warn(f, "aggregation.byzantine is 0: no hostile site is withstood, whatever the rule");
+    else if (last == AGG_MEAN || last == AGG_WEIGHTED_MEAN)
+        warn(f,
+             "'%s' withstands none of the %u hostile sites of aggregation.byzantine: one update "
+             "within the norm limit moves the mean anywhere",
+             plan->aggregation.rule, hostile);
+    else if (isfinite(f->kappa) && f->kappa >= 1)
+        warn(
+            f,
+            "with f = %u of %u sites the proof for '%s' allows an error of %.2g times the honest "
+            "sites' spread (kappa %.2g, no rule has less than %.2g): it says little; more sites or "
+            "a smaller f",
+            hostile, n, plan->aggregation.rule, sqrt(f->kappa), f->kappa, f->kappa_floor);
+    if (hostile > 0 && b > 0 && b >= f->dissimilarity_most)
+        warn(f,
+             "the sites differ too much for any rule: f/n = %.3g is not below 1/(2 + B^2) = %.3g "
+             "at aggregation.dissimilarity_b %.3g; at most B = %.3g",
+             (double)hostile / n, 1 / (2 + b * b), b, f->dissimilarity_most);
+}
+
 static struct result check_rule(const struct plan *plan, struct forecast *f, struct why *why)
 {
     TRY(rule_holds(plan, plan->sites_count, why));
@@ -59,6 +95,10 @@ static struct result check_rule(const struct plan *plan, struct forecast *f, str
              "with only the quorum of %u sites the rule does not hold (%.300s): such rounds are "
              "aborted; raise aggregation.quorum",
              plan->aggregation.quorum, at_quorum.text);
+    struct agg_rule rule;
+    TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
+    check_guarantee(plan, &rule, f);
+    agg_rule_free(&rule);
     return DONE;
 }
 
@@ -141,7 +181,9 @@ static void check_noise(const struct plan *plan, uint64_t patients, struct forec
     }
     double lot = p->sampling_rate * (double)patients;
     struct robustness r;
-    if (robustness_check(&r, f->cost.noise_multiplier, p->clip_norm, f->shared_parameters, lot,
+    /* What hostile sites can hide in is the noise that the rule sees. */
+    double seen = f->cost.noise_multiplier * f->momentum_noise;
+    if (robustness_check(&r, seen, p->clip_norm, f->shared_parameters, lot,
                          SIGNAL_SHARE * p->clip_norm, plan->aggregation.byzantine,
                          plan->sites_count) == 0) {
         f->noise_to_signal = r.nsr;
@@ -149,9 +191,10 @@ static void check_noise(const struct plan *plan, uint64_t patients, struct forec
         if (!r.claimed)
             warn(f,
                  "robustness is not claimed for a site of %llu patients: (f/n) NSR = %.2g is above "
-                 "%.2g; it needs %.0f patients at every site, fewer rounds, or a larger epsilon",
+                 "%.2g; it needs %.0f patients at every site, fewer rounds, a larger epsilon%s",
                  (unsigned long long)patients, r.shift, ROBUSTNESS_SHIFT_MAX,
-                 ceil(f->patients_needed));
+                 ceil(f->patients_needed),
+                 plan->aggregation.site_momentum > 0 ? "" : ", or aggregation.site_momentum 0.9");
     }
     if (p->delta * 10.0 * (double)patients > 1.0)
         warn(f, "delta %.1g is above 1/(10 N) for %llu patients: choose %.1g or less", p->delta,
@@ -176,6 +219,12 @@ struct result forecast_plan(const struct plan *plan, uint64_t patients, struct f
     forecast->parameters = model.parameters;
     forecast->shared_parameters =
         model.parameters - (plan->model.site_intercept ? model.intercepts : 0);
+    forecast->momentum_noise = momentum_noise_factor(plan->aggregation.site_momentum);
+    uint64_t momentum = server_momentum_bytes(plan, forecast->parameters);
+    if (momentum > SERVER_MOMENTUM_BYTES_MAX)
+        return failed(why, RESULT_REFUSED,
+                      "aggregation.site_momentum needs %llu MB at the coordinator, the limit is %d",
+                      (unsigned long long)(momentum >> 20), SERVER_MOMENTUM_BYTES_MAX >> 20);
     TRY(check_rule(plan, forecast, why));
     check_share(plan, forecast);
     TRY(check_codec(plan, forecast, why));
@@ -187,6 +236,6 @@ struct result forecast_plan(const struct plan *plan, uint64_t patients, struct f
         patients * row + 8 * forecast->parameters * sizeof(double) + (16u << 20);
     forecast->coordinator_memory_bytes = plan->sites_count * forecast->update_bytes +
                                          6 * forecast->shared_parameters * sizeof(float) +
-                                         (32u << 20);
+                                         3 * momentum + (32u << 20);
     return DONE;
 }

@@ -22,6 +22,11 @@ struct forecast {
     double patients_needed; /* a site needs for (f/n) NSR <= 0.25; 0 = any number */
     /* With secure aggregation: a site's own noise multiplier, and what rounding adds to delta. */
     double noise_share, noise_delta;
+    double kappa;       /* proved bound on the rule's robustness coefficient; infinite = none */
+    double kappa_floor; /* f/(n-2f): no rule can have a smaller one */
+    double
+        dissimilarity_most; /* largest B at which any rule can stand f of n; infinite for f = 0 */
+    double momentum_noise;  /* what momentum per site multiplies the noise by in the long run; 1 */
     size_t warnings_count;
     struct why warnings[FORECAST_WARNINGS_MAX];
 };

@@ -74,6 +74,7 @@ static const char *absence_word(const struct study *study, uint32_t site)
         return "away";
     case STANDING_OUT:
     case STANDING_COUNTED:
+    case STANDING_ASIDE: /* of updates only */
         break;
     }
     return "not_asked";

@@ -121,7 +121,8 @@ static struct result replay_one(struct replay *replay, const char *text, size_t 
         if (study || replay->studies_count == REPLAY_STUDIES_MAX)
             r = failed(why, RESULT_REFUSED, "study '%s' is launched twice", name);
         else
-            r = replay_launch(replay->options->folder, entry, &study, why);
+            r = replay_launch(replay->options->folder, replay->options->threads, entry, &study,
+                              why);
         if (ok(r)) {
             study->world = &replay->world;
             replay->studies[replay->studies_count++] = study;

@@ -37,6 +37,7 @@ struct replay_options {
     const unsigned char *key;
     struct chain_head since;
     bool log_only;
+    unsigned threads;      /* that compute the rounds again; 0 = 2 */
     const char *tree_head; /* file of a signed tree head kept from before, or NULL */
 };
 struct result replay_verify(const struct replay_options *options, struct replay_outcome *outcome,

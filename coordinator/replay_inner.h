@@ -58,6 +58,12 @@ struct replay_study {
     double spent[PLAN_SITES_MAX];
     uint32_t ledger_task[PLAN_SITES_MAX];    /* last task of each site, and the length of its */
     uint64_t ledger_records[PLAN_SITES_MAX]; /* privacy ledger that it signed with that */
+    unsigned threads;
+    double noise_multiplier;
+    unsigned char model[PLAN_HASH_BYTES]; /* that the open round starts from */
+    bool counted[PLAN_SITES_MAX];         /* delivered in the open task */
+    bool refused[PLAN_SITES_MAX];         /* refused on arrival in the open task */
+    bool quarantining[PLAN_SITES_MAX];    /* its quarantine must be the next thing told of it */
     struct server server;
     size_t updates_count, evaluations_count;
     struct combine_update updates[PLAN_SITES_MAX];
@@ -69,8 +75,38 @@ struct replay_study {
     uint32_t first;             /* its KEYS task */
 };
 
+/* replay_round.c: what the log tells of a training round.
+ *
+ * An update of site enters the open round, its payload and the model it starts from as signed. */
+struct result replay_update(struct replay_study *study, const json_t *entry, uint32_t site,
+                            const unsigned char *payload, size_t n,
+                            const unsigned char base[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
+/* A "model" entry: the round computed again gives the same model, figures and flags. */
+struct result replay_model(struct replay_study *study, const json_t *entry,
+                           struct replay_outcome *outcome, struct why *why) MUST_CHECK;
+/* "refused" of a training task, "quarantined" and "released". */
+struct result replay_refused(struct replay_study *study, const json_t *entry, uint32_t site,
+                             struct why *why) MUST_CHECK;
+struct result replay_quarantined(struct replay_study *study, const json_t *entry, uint32_t site,
+                                 struct why *why) MUST_CHECK;
+struct result replay_released(struct replay_study *study, const json_t *entry, uint32_t site,
+                              struct why *why) MUST_CHECK;
+void replay_forget_updates(struct replay_study *study);
+/* What the secure round under way was signed for; model [PLAN_HASH_BYTES] is filled. */
+struct result replay_scope(const struct replay_study *study, unsigned char *model,
+                           struct secure_scope *scope, struct why *why) MUST_CHECK;
+/* The privacy spending that an update tells adds up with the entry and with those before. */
+struct result replay_budget(struct replay_study *study, const json_t *entry, uint32_t site,
+                            const struct payload_update *update, struct why *why) MUST_CHECK;
+/* The open task is over or another one begins. RESULT_REFUSED when a quarantine was not told. */
+struct result replay_task_over(struct replay_study *study, struct why *why) MUST_CHECK;
+/* One model against the hash of an entry. */
+struct result replay_check_model(const json_t *entry, const char *key, uint32_t number,
+                                 const float *parameters, size_t d,
+                                 unsigned char hash[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
+
 /* Takes a "launched" entry: plan, launch and first model. */
-struct result replay_launch(const char *folder, const json_t *entry,
+struct result replay_launch(const char *folder, unsigned threads, const json_t *entry,
                             struct replay_study **ret_study, struct why *why) MUST_CHECK;
 void replay_study_free(struct replay_study *study);
 

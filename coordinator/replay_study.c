@@ -4,6 +4,7 @@
 #include "coordinator/replay_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/study_conduct.h"
 #include "proto/envelope.h"
 
 #include <math.h>
@@ -35,13 +36,6 @@ static bool same_hash(const json_t *entry, const char *key,
     return strcmp(text, text_of(entry, key)) == 0;
 }
 
-static void forget_updates(struct replay_study *study)
-{
-    for (size_t i = 0; i < study->updates_count; i++)
-        payload_update_free(&study->updates[i].update);
-    study->updates_count = 0;
-}
-
 static void forget_evaluations(struct replay_study *study)
 {
     for (size_t i = 0; i < study->evaluations_count; i++)
@@ -53,7 +47,7 @@ void replay_study_free(struct replay_study *study)
 {
     if (!study)
         return;
-    forget_updates(study);
+    replay_forget_updates(study);
     forget_evaluations(study);
     json_decref(study->summaries);
     json_decref(study->monitors);
@@ -102,24 +96,9 @@ static struct result check_plan(struct replay_study *study, const json_t *entry,
     return r;
 }
 
-static struct result check_model(const json_t *entry, const char *key, uint32_t number,
-                                 const float *parameters, size_t d, struct why *why)
-{
-    unsigned char *bytes = NULL, hash[PLAN_HASH_BYTES];
-    size_t n = 0;
-    TRY(server_model(number, parameters, d, &bytes, &n, hash, why));
-    free(bytes);
-    if (!same_hash(entry, key, hash))
-        return failed(why, RESULT_REFUSED,
-                      "round %u: the %s computed from the archived updates is not the one that was "
-                      "recorded",
-                      number, key);
-    return DONE;
-}
-
 /* What the round under way was signed for; model [PLAN_HASH_BYTES] is filled. */
-static struct result replay_scope(const struct replay_study *study, unsigned char *model,
-                                  struct secure_scope *scope, struct why *why)
+struct result replay_scope(const struct replay_study *study, unsigned char *model,
+                           struct secure_scope *scope, struct why *why)
 {
     unsigned char *bytes = NULL;
     size_t n = 0;
@@ -134,7 +113,7 @@ static struct result replay_scope(const struct replay_study *study, unsigned cha
     return DONE;
 }
 
-struct result replay_launch(const char *folder, const json_t *entry,
+struct result replay_launch(const char *folder, unsigned threads, const json_t *entry,
                             struct replay_study **ret_study, struct why *why)
 {
     char part[FS_PATH_BYTES];
@@ -150,14 +129,20 @@ struct result replay_launch(const char *folder, const json_t *entry,
     if (ok(r))
         r = server_initial(&study->plan, &study->server, why);
     if (ok(r))
-        r = check_model(entry, "model", 0, study->server.parameters, study->server.d, why);
+        r = replay_check_model(entry, "model", 0, study->server.parameters, study->server.d,
+                               study->model, why);
+    if (ok(r))
+        r = combine_noise_multiplier(&study->plan, &study->noise_multiplier, why);
     if (!ok(r)) {
         replay_study_free(study);
         return r;
     }
+    study->threads = threads;
     study->members.members_count = study->plan.sites_count;
-    for (unsigned i = 0; i < study->plan.sites_count; i++)
+    for (unsigned i = 0; i < study->plan.sites_count; i++) {
         snprintf(study->members.members[i].name, PLAN_NAME_BYTES, "%s", study->plan.sites[i].name);
+    }
+    conduct_launch(&study->members, &study->plan);
     *ret_study = study;
     return DONE;
 }
@@ -167,6 +152,7 @@ struct object {
     char *file;
     const unsigned char *payload;
     size_t payload_n;
+    unsigned char base[PLAN_HASH_BYTES]; /* the model that it is about, as signed */
 };
 
 /* A site's privacy ledger only grows: each result stands on more records than the one before. */
@@ -190,7 +176,8 @@ static struct result check_ledger(struct replay_study *study, uint32_t site,
 
 static struct result check_offer(struct replay_study *study, const json_t *entry, uint32_t site,
                                  const unsigned char *offer, size_t n,
-                                 const unsigned char hash[PLAN_HASH_BYTES], struct why *why)
+                                 const unsigned char hash[PLAN_HASH_BYTES],
+                                 unsigned char base[PLAN_HASH_BYTES], struct why *why)
 {
     struct message *message = calloc(1, sizeof *message);
     if (!message)
@@ -205,6 +192,8 @@ static struct result check_offer(struct replay_study *study, const json_t *entry
         r = failed(why, RESULT_REFUSED, "the site signed another object");
     if (ok(r))
         r = check_ledger(study, site, head, why);
+    if (ok(r))
+        memcpy(base, message->object_offer.model_hash, PLAN_HASH_BYTES);
     free(message);
     return r;
 }
@@ -231,42 +220,7 @@ static struct result read_object(struct replay_study *study, const json_t *entry
     crypto_generichash(hash, sizeof hash, object->payload, object->payload_n, NULL, 0);
     if (!same_hash(entry, "object", hash))
         return failed(why, RESULT_REFUSED, "%s is not the object that was counted", name);
-    return check_offer(study, entry, site, bytes + 4, offer_n, hash, why);
-}
-
-static struct result check_budget(struct replay_study *study, const json_t *entry, uint32_t site,
-                                  const struct payload_update *update, struct why *why)
-{
-    double said = json_number_value(json_object_get(entry, "epsilon_spent"));
-    if (said != update->epsilon_spent || update->epsilon_spent < study->spent[site])
-        return failed(why, RESULT_REFUSED, "the privacy spending of '%s' does not add up",
-                      study->plan.sites[site].name);
-    if (study->plan.privacy.mode != PRIVACY_NONE &&
-        update->epsilon_spent > update->epsilon_budget * (1 + 1e-12))
-        return failed(why, RESULT_REFUSED, "'%s' spent epsilon %.6g of a budget of %.6g",
-                      study->plan.sites[site].name, update->epsilon_spent, update->epsilon_budget);
-    study->spent[site] = update->epsilon_spent;
-    return DONE;
-}
-
-static struct result keep_update(struct replay_study *study, const json_t *entry, uint32_t site,
-                                 const struct object *object, struct why *why)
-{
-    size_t at = study->updates_count;
-    struct combine_update update = {.site = site};
-    if (at == PLAN_SITES_MAX)
-        return failed(why, RESULT_REFUSED, "more updates than sites");
-    TRY(payload_update_decode(&update.update, object->payload, object->payload_n, why));
-    crypto_generichash(update.digest, PLAN_HASH_BYTES, object->payload, object->payload_n, NULL, 0);
-    while (at > 0 && study->updates[at - 1].site > site) {
-        study->updates[at] = study->updates[at - 1];
-        at--;
-    }
-    study->updates[at] = update;
-    study->updates_count++;
-    if (at > 0 && study->updates[at - 1].site == site)
-        return failed(why, RESULT_REFUSED, "'%s' is counted twice", study->plan.sites[site].name);
-    return check_budget(study, entry, site, &study->updates[at].update, why);
+    return check_offer(study, entry, site, bytes + 4, offer_n, hash, object->base, why);
 }
 
 static struct result keep_evaluation(struct replay_study *study, uint32_t site,
@@ -297,7 +251,7 @@ static struct result keep_word(struct replay_study *study, const json_t *entry, 
     TRY(combine_words_take(&study->words, &study->plan, stage, site, object->payload,
                            object->payload_n, why));
     if (stage == TASK_TRAIN)
-        return check_budget(study, entry, site, &study->words.updates[site], why);
+        return replay_budget(study, entry, site, &study->words.updates[site], why);
     if (stage != TASK_KEYS)
         return DONE;
     study->first = (uint32_t)json_integer_value(json_object_get(entry, "task"));
@@ -326,46 +280,11 @@ static struct result counted(struct replay_study *study, const json_t *entry, ui
     if (ok(r) && study->plan.aggregation.secure && kind_of(entry) != TASK_EVALUATE)
         r = keep_word(study, entry, site, kind_of(entry), &object, why);
     else if (ok(r) && strcmp(text_of(entry, "task_kind"), "train") == 0)
-        r = keep_update(study, entry, site, &object, why);
+        r = replay_update(study, entry, site, object.payload, object.payload_n, object.base, why);
     else if (ok(r))
         r = keep_evaluation(study, site, &object, why);
     free(object.file);
     outcome->objects += ok(r);
-    return r;
-}
-
-static struct result combine(struct replay_study *study, struct combine_outcome *made,
-                             struct why *why)
-{
-    struct server *server = &study->server;
-    unsigned char model[PLAN_HASH_BYTES];
-    struct secure_scope scope;
-    if (!study->plan.aggregation.secure)
-        return combine_round(&study->plan, server, study->updates, study->updates_count, made, why);
-    memset(made, 0, sizeof *made);
-    TRY(replay_scope(study, model, &scope, why));
-    struct result r = combine_secure(&study->plan, server, &study->words, &scope, made, why);
-    combine_words_free(&study->words);
-    return r;
-}
-
-static struct result aggregated(struct replay_study *study, const json_t *entry,
-                                struct replay_outcome *outcome, struct why *why)
-{
-    struct combine_outcome made;
-    struct server *server = &study->server;
-    struct result r = combine(study, &made, why);
-    combine_outcome_free(&made);
-    forget_updates(study);
-    TRY(r);
-    TRY(check_model(entry, "model", server->round, server->parameters, server->d, why));
-    float *candidate = malloc(server->d * sizeof *candidate);
-    if (!candidate)
-        return failed(why, RESULT_SYSTEM, "out of memory for the model");
-    server_candidate(server, candidate);
-    r = check_model(entry, "candidate", server->round, candidate, server->d, why);
-    free(candidate);
-    outcome->rounds += ok(r);
     return r;
 }
 
@@ -417,10 +336,16 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
             return failed(why, RESULT_REFUSED, "the site's key is missing");
         return DONE;
     }
-    if (strcmp(kind, "counted") == 0 && of_site)
+    if ((strcmp(kind, "counted") == 0 || strcmp(kind, "set-aside") == 0) && of_site)
         return counted(study, entry, site, outcome, why);
+    if (strcmp(kind, "refused") == 0 && of_site)
+        return replay_refused(study, entry, site, why);
+    if (strcmp(kind, "quarantined") == 0 && of_site)
+        return replay_quarantined(study, entry, site, why);
+    if (strcmp(kind, "released") == 0 && of_site)
+        return replay_released(study, entry, site, why);
     if (strcmp(kind, "model") == 0)
-        return aggregated(study, entry, outcome, why);
+        return replay_model(study, entry, outcome, why);
     if (strcmp(kind, "gate") == 0)
         return replay_gate(study, entry, outcome, why);
     if (strcmp(kind, "stage") == 0)
@@ -428,12 +353,13 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
     if (strcmp(kind, "pooled") == 0)
         return pooled(study, entry, outcome, why);
     if (strcmp(kind, "task-opened") == 0 || strcmp(kind, "validated") == 0 ||
+        strcmp(kind, "finished") == 0 ||
         (strcmp(kind, "task-aborted") == 0 && !study->validating)) {
-        forget_updates(study);
         forget_evaluations(study);
         /* A secure round goes on from stage to stage; it begins with KEYS. */
         if (strcmp(kind, "task-aborted") == 0 || kind_of(entry) == TASK_KEYS)
             combine_words_free(&study->words);
+        return replay_task_over(study, why);
     }
     return DONE;
 }

@@ -5,12 +5,14 @@
 #include "coordinator/entry.h"
 #include "coordinator/judge.h"
 #include "coordinator/report_after.h"
+#include "coordinator/report_dissimilarity.h"
 #include "coordinator/statement.h"
 #include "coordinator/status.h"
 #include "proto/base/clock.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,10 +34,11 @@ struct builder {
     double round_seconds;
     uint32_t rounds_timed;
     json_t *rounds;
-    json_t *matrix; /* owned */
-    json_t *curve;  /* pooled figures by round, owned */
-    json_t *kept;   /* owned: the best record */
-    json_t *gate;   /* owned: how the last evaluation was judged */
+    json_t *figures; /* owned: by task, what the aggregation saw of each update */
+    json_t *matrix;  /* owned */
+    json_t *curve;   /* pooled figures by round, owned */
+    json_t *kept;    /* owned: the best record */
+    json_t *gate;    /* owned: how the last evaluation was judged */
 };
 
 static json_t *number(double value)
@@ -92,6 +95,7 @@ static bool visit_task(void *context, const struct round *task)
     json_object_set_new(o, "task", integer(task->task));
     json_object_set_new(o, "completed", json_boolean(task->phase == ROUND_COMPLETE));
     json_object_set_new(o, "counted", names_of(b, task, STANDING_COUNTED));
+    json_object_set_new(o, "set_aside", names_of(b, task, STANDING_ASIDE));
     json_object_set_new(o, "refused", reasons_of(b, task));
     if (task->phase == ROUND_ABORTED)
         json_object_set_new(o, "reason", json_string_nocheck(task->reason));
@@ -119,7 +123,7 @@ static void put_point(struct site_sum *sum, uint64_t ms)
 static bool visit_entry(void *context, const struct store_entry *entry)
 {
     struct builder *b = context;
-    if (strcmp(entry->kind, "counted") != 0)
+    if (strcmp(entry->kind, "counted") != 0 && strcmp(entry->kind, "set-aside") != 0)
         return true;
     json_t *o = json_loadb((const char *)entry->entry, entry->n, 0, NULL);
     const char *site = json_string_value(json_object_get(o, "site"));
@@ -174,6 +178,11 @@ static bool visit_record(void *context, const struct store_record *record)
         json_decref(b->gate);
         b->gate = gate_object(record->json);
     }
+    if (strcmp(record->kind, "aggregate") == 0) {
+        char task[16];
+        snprintf(task, sizeof task, "%u", record->task);
+        json_object_set_new(b->figures, task, json_loads(record->json, 0, NULL));
+    }
     if (strcmp(record->kind, "pooled") != 0)
         return true;
     json_t *o = json_loads(record->json, 0, NULL);
@@ -211,6 +220,28 @@ static void join_curve(struct builder *b)
     }
 }
 
+/* Puts what the aggregation saw of each update into its round's line. */
+static void join_figures(struct builder *b)
+{
+    size_t k;
+    json_t *line;
+    json_array_foreach(b->rounds, k, line)
+    {
+        char task[16];
+        snprintf(task, sizeof task, "%lld",
+                 (long long)json_integer_value(json_object_get(line, "task")));
+        const json_t *record = json_object_get(b->figures, task);
+        if (!record)
+            continue;
+        json_object_set(line, "rows", json_object_get(record, "rows"));
+        json_object_set(line, "withstands", json_object_get(record, "withstands"));
+        json_object_set(line, "updates", json_object_get(record, "updates"));
+        json_object_set(line, "spread", json_object_get(record, "spread"));
+        json_object_set(line, "mean_norm", json_object_get(record, "mean_norm"));
+        json_object_set(line, "noise", json_object_get(record, "noise"));
+    }
+}
+
 static json_t *evaluated_site(const struct builder *b, const char *name)
 {
     size_t i;
@@ -238,6 +269,7 @@ static json_t *site_object(struct builder *b, uint32_t i)
     json_object_set_new(o, "verdict", json_string(member_verdict_name(m->verdict)));
     if (m->reason[0])
         json_object_set_new(o, "reason", json_string_nocheck(m->reason));
+    json_object_set_new(o, "conduct", status_conduct(m));
     json_object_set_new(o, "rounds_counted", integer(sum->counted));
     json_object_set_new(o, "rounds_refused", integer(sum->refused));
     json_object_set_new(o, "rounds_missed", integer(sum->missed));
@@ -356,6 +388,14 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     json_t *statement = statement_of_study(&b->plan, s);
     json_object_set_new(report, "privacy", statement ? statement : json_null());
     json_object_set(report, "rounds", b->rounds);
+    json_t *apart =
+        report_dissimilarity(b->rounds, b->plan.sites_count, b->plan.aggregation.byzantine);
+    if (json_is_false(json_object_get(apart, "holds")))
+        json_array_append_new(notes, json_string("the sites differ more than any robust rule can "
+                                                 "stand with so many hostile ones (dissimilarity "
+                                                 "b is not below b_most): robustness is not "
+                                                 "claimed"));
+    json_object_set_new(report, "dissimilarity", apart);
     json_t *subgroups = json_object_get(b->kept, "subgroups");
     json_object_set_new(report, "subgroups", subgroups ? json_incref(subgroups) : json_array());
     static const char *const KEPT[] = {"groups", "calibration", "transport"};
@@ -385,6 +425,7 @@ static struct result gather(struct builder *b, const char *study, struct why *wh
     TRY(store_each_entry(b->store, study, 0, visit_entry, b, why));
     TRY(store_each_record(b->store, study, visit_record, b, why));
     join_curve(b);
+    join_figures(b);
     return DONE;
 }
 
@@ -399,6 +440,7 @@ struct result report_text(struct store *store, const char *study,
     b->store = store;
     b->rounds = json_array();
     b->curve = json_array();
+    b->figures = json_object();
     struct result r = gather(b, study, why);
     if (ok(r)) {
         json_t *report = build(b, public_key);
@@ -417,6 +459,7 @@ struct result report_text(struct store *store, const char *study,
         json_decref(b->sums[i].spent);
     json_decref(b->rounds);
     json_decref(b->curve);
+    json_decref(b->figures);
     json_decref(b->matrix);
     json_decref(b->kept);
     json_decref(b->gate);

@@ -9,7 +9,7 @@
  *                                           too few sites are left that could still answer
  *
  * Invariants:
- *  1. A site leaves COUNTED, DECLINED and REFUSED never; so it is counted at most once.
+ *  1. A site leaves COUNTED, ASIDE, DECLINED and REFUSED never; so it is counted at most once.
  *  2. COMPLETE implies counted >= quorum.
  *  3. OPEN never outlives opened_ms + (ROUND_EXTENSIONS_MAX + 1) * allowance_ms by more than the
  *     timer's lateness; a restart of the coordinator grants one allowance anew, since the sites
@@ -159,6 +159,7 @@ static void join(struct round *round, uint32_t at, struct effects *effects)
     case STANDING_COUNTED:
     case STANDING_DECLINED:
     case STANDING_REFUSED:
+    case STANDING_ASIDE:
         break;
     }
 }
@@ -190,7 +191,7 @@ static struct result count(struct round *round, const struct round_event *event,
                            struct effects *effects, struct why *why)
 {
     struct round_site *site = &round->sites[event->site];
-    if (site->standing == STANDING_COUNTED) {
+    if (site->standing == STANDING_COUNTED || site->standing == STANDING_ASIDE) {
         if (memcmp(site->digest, event->digest, PLAN_HASH_BYTES) != 0)
             return failed(why, RESULT_REFUSED,
                           "task %u: another answer of this site is already counted", round->task);
@@ -201,10 +202,10 @@ static struct result count(struct round *round, const struct round_event *event,
         return failed(why, RESULT_REFUSED, "task %u: this site's part is already concluded",
                       round->task);
     effect_store(effects);
-    site->standing = STANDING_COUNTED;
-    reason_set(site->reason, "");
+    site->standing = event->aside ? STANDING_ASIDE : STANDING_COUNTED;
+    reason_set(site->reason, event->aside);
     memcpy(site->digest, event->digest, PLAN_HASH_BYTES);
-    effect_note(effects, NOTE_COUNTED, event->site);
+    effect_note(effects, event->aside ? NOTE_ASIDE : NOTE_COUNTED, event->site);
     effect_add(effects, EFFECT_ACCEPTED, event->site);
     settle(round, event->now_ms, effects);
     return DONE;

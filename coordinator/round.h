@@ -22,6 +22,7 @@ enum round_standing {
     STANDING_DECLINED, /* the site said no, with a reason */
     STANDING_REFUSED,  /* what it sent was refused, with a reason */
     STANDING_MISSED,   /* silent at the deadline; may still answer while the task is open */
+    STANDING_ASIDE,    /* its answer is kept but does not count: the site is quarantined */
 };
 
 enum round_phase { ROUND_NONE = 0, ROUND_OPEN, ROUND_COMPLETE, ROUND_ABORTED };
@@ -29,7 +30,7 @@ enum round_phase { ROUND_NONE = 0, ROUND_OPEN, ROUND_COMPLETE, ROUND_ABORTED };
 struct round_site {
     enum round_standing standing;
     unsigned char digest[PLAN_HASH_BYTES]; /* of the counted object's plaintext */
-    char reason[MESSAGE_REASON_BYTES];     /* declined, refused, missed */
+    char reason[MESSAGE_REASON_BYTES];     /* declined, refused, missed, set aside */
     enum decline decline;                  /* declined */
 };
 
@@ -65,6 +66,7 @@ struct round_event {
     const unsigned char *digest; /* [PLAN_HASH_BYTES], ROUND_EVENT_COUNT */
     const char *reason;          /* REFUSE, DECLINE, LEAVE */
     enum decline decline;        /* DECLINE */
+    const char *aside;           /* COUNT: why the object is kept without counting, or NULL */
 };
 
 /* Opens a task. The caller fills kind, task, round, quorum, allowance_ms, sites_count and the

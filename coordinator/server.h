@@ -5,18 +5,36 @@
 
 #include "proto/payload.h"
 
+/* What is carried over the rounds for one site of the plan. */
+struct server_site {
+    uint64_t momentum_rounds; /* updates in its momentum */
+    /* Evidence on its privacy noise: squared norms in units of the noise, and their degrees of
+     * freedom (coordinator/combine_noise.h). */
+    double noise_sum;
+    uint64_t noise_degrees;
+};
+
 /* Owns its arrays; server_free. Zero-initialised: empty. */
 struct server {
     uint32_t round;     /* rounds applied */
     uint32_t averaged;  /* iterates in the average */
     double median_norm; /* of the last round's admitted updates; 0 before the first */
     size_t d;
-    float *parameters; /* [d] */
-    double *velocity;  /* [d] */
-    double *average;   /* [d] */
+    float *parameters;         /* [d] */
+    double *velocity;          /* [d] */
+    double *average;           /* [d] */
+    size_t sites_count;        /* of the plan */
+    struct server_site *sites; /* [sites_count] */
+    float *momentum;           /* [sites_count][d] with aggregation.site_momentum, else NULL */
 };
 
-/* The model before the first round, from the plan's seed. */
+enum { SERVER_MOMENTUM_BYTES_MAX = 1 << 29 /* sites times parameters times 4 */ };
+
+/* Bytes of the momentum that the plan asks for with d parameters; 0 = none. */
+uint64_t server_momentum_bytes(const struct plan *plan, size_t d);
+
+/* The model before the first round, from the plan's seed. RESULT_REFUSED when its momentum per site
+ * is beyond SERVER_MOMENTUM_BYTES_MAX. */
 struct result server_initial(const struct plan *plan, struct server *server,
                              struct why *why) MUST_CHECK;
 

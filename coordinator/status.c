@@ -24,6 +24,8 @@ const char *standing_name(enum round_standing standing)
         return "refused";
     case STANDING_MISSED:
         return "missed";
+    case STANDING_ASIDE:
+        return "set-aside";
     }
     return "unknown";
 }
@@ -31,6 +33,19 @@ const char *standing_name(enum round_standing standing)
 static json_t *integer(uint64_t value)
 {
     return json_integer((json_int_t)value);
+}
+
+json_t *status_conduct(const struct study_member *m)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "reputation", json_real(m->conduct.reputation));
+    json_object_set_new(o, "judged", integer(m->conduct.rounds));
+    json_object_set_new(o, "flagged", integer(m->conduct.flagged));
+    json_object_set_new(o, "open", integer(m->conduct.open));
+    json_object_set_new(o, "quarantined", json_boolean(m->conduct.quarantined));
+    if (m->quarantine[0])
+        json_object_set_new(o, "reason", json_string_nocheck(m->quarantine));
+    return o;
 }
 
 static json_t *member_object(const struct study *study, uint32_t i)
@@ -42,6 +57,7 @@ static json_t *member_object(const struct study *study, uint32_t i)
     json_object_set_new(o, "verdict", json_string(member_verdict_name(m->verdict)));
     json_object_set_new(o, "live", json_boolean(m->live));
     json_object_set_new(o, "patients", integer(m->declared_patients));
+    json_object_set_new(o, "conduct", status_conduct(m));
     if (study->task.task > 0)
         json_object_set_new(o, "standing", json_string(standing_name(part->standing)));
     const char *reason = part->reason[0] ? part->reason : m->reason;

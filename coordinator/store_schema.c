@@ -118,6 +118,17 @@ static const char WITNESSES[] =
     "  site TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, ms INTEGER NOT NULL,"
     "  signature BLOB NOT NULL, answer INTEGER NOT NULL, heard_ms INTEGER NOT NULL) STRICT;";
 
-const char *const STORE_MIGRATIONS[] = {FIRST,  REGISTRY,   PATIENCE, LEDGERS,
-                                        PAPERS, VALIDATION, SECURE,   WITNESSES};
+/* What the updates of a site were flagged for, and whether they are set aside for it. */
+static const char CONDUCT[] =
+    "ALTER TABLE studies ADD COLUMN quarantine INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE studies ADD COLUMN counting INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN reputation REAL NOT NULL DEFAULT 1;"
+    "ALTER TABLE members ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN flagged INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN open_flags INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE members ADD COLUMN quarantine TEXT NOT NULL DEFAULT '';";
+
+const char *const STORE_MIGRATIONS[] = {FIRST,      REGISTRY, PATIENCE,  LEDGERS, PAPERS,
+                                        VALIDATION, SECURE,   WITNESSES, CONDUCT};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

@@ -26,19 +26,25 @@ static struct result write_member(struct store *store, const struct study *s, ui
 {
     static const char SQL[] =
         "INSERT INTO members(study, position, name, verdict, live, reason, declared_patients,"
-        " epsilon_budget, fingerprint, misses, ask_from, stage)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        " epsilon_budget, fingerprint, misses, ask_from, stage, reputation, judged, flagged,"
+        " open_flags, quarantined, quarantine)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(study, position) DO UPDATE SET verdict = excluded.verdict,"
         " live = excluded.live, reason = excluded.reason,"
         " declared_patients = excluded.declared_patients,"
         " epsilon_budget = excluded.epsilon_budget, fingerprint = excluded.fingerprint,"
-        " misses = excluded.misses, ask_from = excluded.ask_from, stage = excluded.stage";
+        " misses = excluded.misses, ask_from = excluded.ask_from, stage = excluded.stage,"
+        " reputation = excluded.reputation, judged = excluded.judged,"
+        " flagged = excluded.flagged, open_flags = excluded.open_flags,"
+        " quarantined = excluded.quarantined, quarantine = excluded.quarantine";
     const struct study_member *m = &s->members[i];
     return db_run(store->db, why, SQL, db_text(s->name), db_int(i), db_text(m->name),
                   db_int(m->verdict), db_int(m->live), db_text(m->reason),
                   db_int(m->declared_patients), db_real(m->epsilon_budget),
                   db_blob(m->fingerprint, PLAN_HASH_BYTES), db_int(m->misses), db_int(m->ask_from),
-                  db_int(m->stage));
+                  db_int(m->stage), db_real(m->conduct.reputation), db_int(m->conduct.rounds),
+                  db_int(m->conduct.flagged), db_int(m->conduct.open),
+                  db_int(m->conduct.quarantined), db_text(m->quarantine));
 }
 
 static struct result write_task_row(struct store *store, const char *study, const struct round *t,
@@ -105,9 +111,9 @@ struct result store_launch(struct store *store, const struct study *s,
         "INSERT INTO studies(name, plan_hash, researcher, plan, launch, phase, rounds, every,"
         " quorum, allowance_ms, round, tasks, aborts, best_round, best_score, model, candidate,"
         " evaluation, best, reason, launched_ms, started_ms, ended_ms, gather_ms, nudge_ms, closed,"
-        " threshold)"
+        " threshold, quarantine, counting)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?, ?, ?, '', ?, 0, 0, ?, ?, 0, "
-        "?)";
+        "?, ?, ?)";
     TRY(db_run(store->db, why, SQL, db_text(s->name), db_blob(s->plan_hash, PLAN_HASH_BYTES),
                db_text(launch->researcher), db_blob(launch->plan, launch->plan_n),
                db_blob(launch->envelope, launch->envelope_n), db_int(s->phase), db_int(s->rounds),
@@ -115,7 +121,7 @@ struct result store_launch(struct store *store, const struct study *s,
                db_blob(s->model, PLAN_HASH_BYTES), db_blob(s->candidate, PLAN_HASH_BYTES),
                db_blob(s->evaluation, PLAN_HASH_BYTES), db_blob(s->best, PLAN_HASH_BYTES),
                db_int(s->launched_ms), db_int(s->gather_ms), db_int(s->nudge_ms),
-               db_int(s->threshold)));
+               db_int(s->threshold), db_int(s->quarantine), db_int(s->counting)));
     for (uint32_t i = 0; i < s->members_count; i++)
         TRY(write_member(store, s, i, why));
     return DONE;
@@ -127,8 +133,8 @@ static struct result read_study_row(struct store *store, const char *name, struc
     static const char SQL[] =
         "SELECT name, plan_hash, phase, rounds, every, quorum, allowance_ms, round, tasks, aborts,"
         " best_round, best_score, model, candidate, evaluation, best, reason, launched_ms,"
-        " started_ms, ended_ms, gather_ms, nudge_ms, closed, threshold, input FROM studies"
-        " WHERE name = ?";
+        " started_ms, ended_ms, gather_ms, nudge_ms, closed, threshold, input, quarantine,"
+        " counting FROM studies WHERE name = ?";
     struct db_rows rows;
     bool row = false;
     struct result r = db_query(store->db, &rows, why, SQL, db_text(name));
@@ -162,6 +168,8 @@ static struct result read_study_row(struct store *store, const char *name, struc
         *ret_closed = (uint32_t)db_column_int(&rows, 22);
         s->threshold = (uint32_t)db_column_int(&rows, 23);
         db_column_copy(&rows, 24, s->input, PLAN_HASH_BYTES);
+        s->quarantine = (uint32_t)db_column_int(&rows, 25);
+        s->counting = (uint32_t)db_column_int(&rows, 26);
     }
     db_end(&rows);
     return r;
@@ -171,7 +179,8 @@ static struct result read_members(struct store *store, struct study *s, struct w
 {
     static const char SQL[] =
         "SELECT position, name, verdict, live, reason, declared_patients,"
-        " epsilon_budget, fingerprint, misses, ask_from, stage FROM members WHERE study = ? "
+        " epsilon_budget, fingerprint, misses, ask_from, stage, reputation, judged, flagged,"
+        " open_flags, quarantined, quarantine FROM members WHERE study = ? "
         "ORDER BY position";
     struct db_rows rows;
     bool row = true;
@@ -195,6 +204,12 @@ static struct result read_members(struct store *store, struct study *s, struct w
         m->misses = (uint32_t)db_column_int(&rows, 8);
         m->ask_from = (uint32_t)db_column_int(&rows, 9);
         m->stage = (uint32_t)db_column_int(&rows, 10);
+        m->conduct.reputation = db_column_real(&rows, 11);
+        m->conduct.rounds = db_column_int(&rows, 12);
+        m->conduct.flagged = db_column_int(&rows, 13);
+        m->conduct.open = (unsigned)db_column_int(&rows, 14);
+        m->conduct.quarantined = db_column_int(&rows, 15) != 0;
+        db_column_string(&rows, 16, m->quarantine, sizeof m->quarantine);
     }
     db_end(&rows);
     return r;

@@ -18,6 +18,7 @@
  *  4. FINISHED implies round == rounds. */
 #include "coordinator/study.h"
 
+#include "coordinator/study_conduct.h"
 #include "coordinator/study_validate.h"
 
 #include <assert.h>
@@ -229,6 +230,7 @@ static struct result launch(struct study *study, const struct study_event *event
         snprintf(study->members[i].name, PLAN_NAME_BYTES, "%s", plan->sites[i].name);
         study->members[i].verdict = MEMBER_INVITED;
     }
+    conduct_launch(study, plan);
     effect_note(effects, NOTE_LAUNCHED, EFFECT_EVERYBODY);
     offer_to_undecided(study, effects);
     return DONE;
@@ -240,6 +242,7 @@ static struct result step_task(struct study *study, const struct study_event *ev
     struct round_event inner = {
         .kind = kind,
         .now_ms = event->now_ms,
+        .aside = conduct_aside(study, kind, event->site),
         .site = event->site,
         .digest = event->digest,
         .reason = event->reason,
@@ -345,7 +348,8 @@ static struct result answer(struct study *study, const struct study_event *event
 {
     TRY(study_check_answer(study, event->site, event->task, why));
     const struct round_site *site = &study->task.sites[event->site];
-    if (kind == ROUND_EVENT_COUNT && site->standing == STANDING_COUNTED &&
+    bool taken = site->standing == STANDING_COUNTED || site->standing == STANDING_ASIDE;
+    if (kind == ROUND_EVENT_COUNT && taken &&
         memcmp(site->digest, event->digest, PLAN_HASH_BYTES) == 0) {
         effect_add(effects, EFFECT_ACCEPTED, event->site);
         return DONE;
@@ -374,16 +378,10 @@ static struct result aggregated(struct study *study, const struct study_event *e
     if (study->phase != STUDY_AGGREGATING || event->task != study->task.task)
         return failed(why, RESULT_REFUSED, "study '%s' waits for no aggregate of task %u",
                       study->name, event->task);
-    for (size_t i = 0; i < event->refusals_count; i++)
-        if (event->refusals[i].site >= study->members_count)
-            return failed(why, RESULT_REFUSED, "study '%s' has no such site", study->name);
+    bool arrived[PLAN_SITES_MAX]; /* refused before the aggregation */
+    TRY(conduct_check(study, event, arrived, why));
     effect_store(effects);
-    for (size_t i = 0; i < event->refusals_count; i++) {
-        struct round_site *site = &study->task.sites[event->refusals[i].site];
-        site->standing = STANDING_REFUSED;
-        reason_set(site->reason, event->refusals[i].reason);
-        effect_note(effects, NOTE_REFUSED, event->refusals[i].site);
-    }
+    conduct_refuse(study, event, effects);
     if (!event->model) {
         effect_note(effects, NOTE_TASK_ABORTED, EFFECT_EVERYBODY);
         study->task.phase = ROUND_ABORTED;
@@ -398,6 +396,7 @@ static struct result aggregated(struct study *study, const struct study_event *e
     memcpy(study->candidate, event->candidate, PLAN_HASH_BYTES);
     memcpy(study->evaluation, event->evaluation, PLAN_HASH_BYTES);
     effect_note(effects, NOTE_MODEL, EFFECT_EVERYBODY);
+    conduct_keep(study, event, arrived, effects);
     if (study_evaluation_due(study)) {
         tell_closed(study, effects);
         open_task(study, TASK_EVALUATE, event->now_ms, effects);
@@ -583,6 +582,8 @@ struct result study_step(struct study *study, const struct study_event *event,
         return pooled(study, event, effects, why);
     case STUDY_EVENT_REVOKED:
         return revoke(study, event, effects, why);
+    case STUDY_EVENT_RELEASED:
+        return conduct_release(study, event, effects, why);
     case STUDY_EVENT_STOP:
         return stop(study, event, effects, why);
     case STUDY_EVENT_RESUME:

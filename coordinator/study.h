@@ -3,6 +3,7 @@
 #ifndef CONSILIUM_COORDINATOR_STUDY_H
 #define CONSILIUM_COORDINATOR_STUDY_H
 
+#include "coordinator/aggregate/anomaly.h"
 #include "coordinator/round.h"
 
 enum {
@@ -29,6 +30,8 @@ struct study_member {
     double epsilon_budget;
     unsigned char fingerprint[PLAN_HASH_BYTES]; /* of its data */
     uint32_t stage; /* last stage of the secure round under way that counts it; 0 = none */
+    struct anomaly_site conduct;           /* of its updates, over the study */
+    char quarantine[MESSAGE_REASON_BYTES]; /* quarantined: since when, for what */
 };
 
 enum study_phase {
@@ -56,6 +59,8 @@ struct study {
     uint32_t every;        /* rounds between evaluations */
     uint32_t quorum;       /* of a train task */
     uint32_t threshold;    /* of secure aggregation; 0 = without */
+    uint32_t quarantine;   /* of the plan: flagged rounds that set a site aside; 0 = never */
+    uint32_t counting;     /* flags that count towards it */
     uint64_t allowance_ms; /* from the opening of a task to its deadline */
     uint32_t round;        /* training rounds completed */
     uint32_t tasks;        /* tasks opened so far = number of the last one */
@@ -82,9 +87,11 @@ enum study_event_kind {
     STUDY_EVENT_DELIVERED,  /* site, task, digest: an admitted object is stored */
     STUDY_EVENT_REFUSED,    /* site, task, reason: what it delivered was refused */
     STUDY_EVENT_DECLINED,   /* site, task, reason */
-    STUDY_EVENT_AGGREGATED, /* task, refusals, model, candidate, evaluation; or reason, no model */
+    STUDY_EVENT_AGGREGATED, /* task, refusals, marks, model, candidate, evaluation; or reason, no
+                               model */
     STUDY_EVENT_POOLED,     /* task, score (NaN = no figure) */
     STUDY_EVENT_REVOKED,    /* site */
+    STUDY_EVENT_RELEASED,   /* site, reason: its quarantine ends */
     STUDY_EVENT_STOP,       /* reason */
     STUDY_EVENT_RESUME,
     STUDY_EVENT_TIMER,
@@ -97,6 +104,13 @@ enum study_event_kind {
 struct study_refusal {
     uint32_t site;
     char reason[MESSAGE_REASON_BYTES];
+};
+
+/* What a round says of one site's update. */
+struct study_mark {
+    uint32_t site;
+    unsigned flags;       /* of anomaly.h */
+    const char *sentence; /* the flags with their numbers */
 };
 
 struct study_event {
@@ -114,6 +128,8 @@ struct study_event {
     const unsigned char *input;                          /* [PLAN_HASH_BYTES] */
     const struct study_refusal *refusals;                /* AGGREGATED */
     size_t refusals_count;
+    const struct study_mark *marks; /* AGGREGATED: one for each update of the round */
+    size_t marks_count;
     double score;
     const char *reason;
     enum decline decline; /* DECLINED */
@@ -160,6 +176,9 @@ struct result study_check_answer(const struct study *study, uint32_t site, uint3
  * object is counted already (tell the site so); RESULT_REFUSED with the reason. Changes nothing. */
 struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
                           const unsigned char digest[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
+
+/* How flags become reputation and quarantine in this study. */
+struct anomaly_policy study_conduct_policy(const struct study *study);
 
 /* For study.c: whether a site said the very same before; whether the round just made is evaluated.
  */

@@ -152,12 +152,12 @@ struct result study_wants(const struct study *study, uint32_t site, uint32_t tas
         return failed(why, RESULT_REFUSED, "study '%s' has no such site", study->name);
     TRY(study_check_answer(study, site, task, why));
     const struct round_site *part = &study->task.sites[site];
-    if (part->standing == STANDING_COUNTED && memcmp(part->digest, digest, PLAN_HASH_BYTES) == 0)
+    bool taken = part->standing == STANDING_COUNTED || part->standing == STANDING_ASIDE;
+    if (taken && memcmp(part->digest, digest, PLAN_HASH_BYTES) == 0)
         return failed(why, RESULT_AGAIN, "counted already");
     if (!study_task_open(study) || study->task.phase != ROUND_OPEN)
         return failed(why, RESULT_REFUSED, "study '%s': task %u is closed", study->name, task);
-    if (part->standing == STANDING_COUNTED || part->standing == STANDING_DECLINED ||
-        part->standing == STANDING_REFUSED)
+    if (taken || part->standing == STANDING_DECLINED || part->standing == STANDING_REFUSED)
         return failed(why, RESULT_REFUSED, "task %u: this site's part is already concluded", task);
     return DONE;
 }

@@ -12,10 +12,10 @@
 #include "proto/base/log.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct updates {
     size_t n;
@@ -35,14 +35,17 @@ static struct result read_updates(struct drive *drive, const struct study *study
                                   struct updates *updates, struct why *why)
 {
     for (uint32_t site = 0; site < study->task.sites_count; site++) {
-        if (study->task.sites[site].standing != STANDING_COUNTED)
+        enum round_standing standing = study->task.sites[site].standing;
+        if (standing != STANDING_COUNTED && standing != STANDING_ASIDE)
             continue;
         struct store_bytes payload = {0};
         struct combine_update *update = &updates->list[updates->n];
         TRY(store_read_object(drive->options.store, study->name, study->task.task, site, &payload,
                               why));
         update->site = site;
+        update->aside = standing == STANDING_ASIDE;
         memcpy(update->digest, study->task.sites[site].digest, PLAN_HASH_BYTES);
+        memcpy(update->base, study->model, PLAN_HASH_BYTES); /* its offer was checked to say so */
         struct result r = payload_update_decode(&update->update, payload.bytes, payload.n, why);
         free(payload.bytes);
         TRY(r);
@@ -61,6 +64,8 @@ struct made {
     unsigned char candidate_hash[PLAN_HASH_BYTES];
     unsigned char evaluation_hash[PLAN_HASH_BYTES];
     struct combine_outcome outcome;
+    struct study_mark *marks;
+    size_t marks_count;
     char *record, *incumbent;
     uint32_t task;
 };
@@ -74,6 +79,7 @@ static void free_made(struct made *made)
     free(made->evaluation);
     free(made->state);
     free(made->record);
+    free(made->marks);
     free(made->incumbent);
     combine_outcome_free(&made->outcome);
 }
@@ -92,28 +98,14 @@ static struct result load_server(struct drive *drive, const struct study *study,
     return r;
 }
 
-static struct result make_record(const struct study *study, const struct combine_outcome *outcome,
-                                 char **ret_text, struct why *why)
+static struct result make_record(const struct study *study, struct made *made, struct why *why)
 {
-    json_t *record = json_object(), *sites = json_array();
-    for (size_t i = 0; i < outcome->sites_count; i++) {
-        const struct combine_site *s = &outcome->sites[i];
-        json_t *o = json_object();
-        json_object_set_new(o, "site", json_string_nocheck(study->members[s->site].name));
-        json_object_set_new(o, "patients", json_real(s->patients));
-        if (isfinite(s->norm))
-            json_object_set_new(o, "norm", json_real(s->norm));
-        if (isfinite(s->cosine))
-            json_object_set_new(o, "cosine", json_real(s->cosine));
-        if (isfinite(s->weight))
-            json_object_set_new(o, "weight", json_real(s->weight));
-        json_array_append_new(sites, o);
-    }
-    json_object_set_new(record, "withstands", json_integer((json_int_t)outcome->hostile));
-    json_object_set_new(record, "updates", sites);
-    *ret_text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_t *record = NULL;
+    TRY(combine_record(study, &made->outcome, &record, why));
+    made->record = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(record);
-    return *ret_text ? DONE : failed(why, RESULT_SYSTEM, "out of memory");
+    return made->record ? combine_marks(&made->outcome, &made->marks, &made->marks_count, why)
+                        : failed(why, RESULT_SYSTEM, "out of memory");
 }
 
 /* The last round's set also holds the model in use, so that each site compares the two on the same
@@ -136,7 +128,8 @@ static struct result add_incumbent(struct drive *drive, const struct running *ru
 }
 
 static struct result make_models(struct drive *drive, const struct running *running,
-                                 const struct updates *updates, struct made *made, struct why *why)
+                                 const struct combine_case *round, struct made *made,
+                                 struct why *why)
 {
     const struct server *server = &made->server;
     CLEANUP(free_pointer) float *candidate = malloc(server->d * sizeof *candidate);
@@ -149,30 +142,48 @@ static struct result make_models(struct drive *drive, const struct running *runn
                      made->candidate_hash, why));
     memcpy(made->evaluation_hash, made->candidate_hash, PLAN_HASH_BYTES);
     if (running->plan.validation.matrix && server->round == running->study.rounds)
-        TRY(combine_matrix(&running->plan, &made->start, server, updates->list, updates->n,
-                           &made->evaluation, &made->evaluation_n, made->evaluation_hash, why));
+        TRY(combine_matrix(round, &made->start, server, &made->evaluation, &made->evaluation_n,
+                           made->evaluation_hash, why));
     if (server->round == running->study.rounds)
         TRY(add_incumbent(drive, running, made, why));
     return server_encode(server, &made->state, &made->state_n, why);
 }
 
-static struct result make_round(struct drive *drive, const struct running *running,
-                                struct made *made, struct why *why)
+/* One thread for each core unless the options say otherwise: the bits are the same. */
+static unsigned threads_of(const struct drive *drive)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return drive->options.threads ? drive->options.threads : cores > 0 ? (unsigned)cores : 1;
+}
+
+static struct result make_round(struct drive *drive, struct running *running, struct made *made,
+                                struct why *why)
 {
     CLEANUP(free_updates) struct updates *updates = calloc(1, sizeof *updates);
     if (!updates)
         return failed(why, RESULT_SYSTEM, "out of memory");
     TRY(load_server(drive, &running->study, &made->server, why));
     TRY(server_copy(&made->start, &made->server, why));
+    if (!running->noise_known)
+        TRY(combine_noise_multiplier(&running->plan, &running->noise, why));
+    running->noise_known = true;
+    struct combine_case round = {
+        .plan = &running->plan,
+        .noise_multiplier = running->noise,
+        .base = running->study.model,
+        .malformed = round_tally(&running->study.task, STANDING_REFUSED),
+        .threads = threads_of(drive),
+    };
     if (running->plan.aggregation.secure) {
         TRY(secure_combine(drive, running, &made->server, &made->outcome, why));
     } else {
         TRY(read_updates(drive, &running->study, updates, why));
-        TRY(combine_round(&running->plan, &made->server, updates->list, updates->n, &made->outcome,
-                          why));
+        round.updates = updates->list;
+        round.n = updates->n;
+        TRY(combine_round(&round, &made->server, &made->outcome, why));
     }
-    TRY(make_record(&running->study, &made->outcome, &made->record, why));
-    return make_models(drive, running, updates, made, why);
+    TRY(make_record(&running->study, made, why));
+    return make_models(drive, running, &round, made, why);
 }
 
 static struct result write_made(struct store *store, const struct study *study, void *context,
@@ -206,6 +217,8 @@ static struct result aggregate(struct drive *drive, struct running *running, uin
         .task = made.task,
         .refusals = made.outcome.refusals,
         .refusals_count = made.outcome.refusals_count,
+        .marks = made.marks,
+        .marks_count = made.marks_count,
         .reason = reason.text,
     };
     if (r.code == RESULT_REFUSED || r.code == RESULT_INPUT)

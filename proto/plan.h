@@ -126,6 +126,13 @@ struct plan_privacy {
 
 enum plan_weights { WEIGHTS_PATIENTS, WEIGHTS_EQUAL };
 
+/* What the coordinator does with an update whose norm is not that of privacy noise. */
+enum plan_noise_floor { NOISE_REFUSE, NOISE_FLAG, NOISE_OFF };
+
+/* Flags that count towards quarantine: those that honest sites do not raise again and again, or
+ * any. */
+enum plan_quarantine_on { QUARANTINE_EVIDENCE, QUARANTINE_ANY };
+
 struct plan_aggregation {
     char rule[PLAN_NAME_BYTES]; /* "weighted-mean", "nnm+trimmed-mean", ... */
     unsigned byzantine;         /* f: hostile sites that the rule must withstand */
@@ -138,6 +145,11 @@ struct plan_aggregation {
     bool secure;
     unsigned secure_threshold; /* sites whose answers open a sum; default floor(2n/3) + 1 */
     unsigned secure_colluders; /* sites that may tell the coordinator all they know; default 1 */
+    enum plan_noise_floor noise_floor;
+    double site_momentum; /* per site at the coordinator, before the rule; 0 = none */
+    unsigned quarantine;  /* flagged rounds that set a site's updates aside; 0 = never */
+    enum plan_quarantine_on quarantine_on;
+    double dissimilarity_b; /* B of (G, B)-dissimilarity as the consortium guesses it; 0 = none */
 };
 
 struct plan_validation {

@@ -285,6 +285,9 @@ static struct result check_aggregation(const struct plan *plan, const struct con
         {"aggregation/quorum", a->quorum, 1, plan->sites_count},
         {"aggregation/deadline_s", a->deadline_s, 1, 604800},
         {"aggregation/max_norm", a->max_norm, 0, 1e9},
+        {"aggregation/site_momentum", a->site_momentum, 0, 0.999},
+        {"aggregation/quarantine", a->quarantine, 0, PLAN_ROUNDS_MAX},
+        {"aggregation/dissimilarity_b", a->dissimilarity_b, 0, 1e3},
         {"validation/every", v->every, 1, PLAN_ROUNDS_MAX},
         {"validation/holdout", v->holdout, 0, 0.9},
         {"validation/threshold", v->threshold, 0, 1},
@@ -296,6 +299,11 @@ static struct result check_aggregation(const struct plan *plan, const struct con
         return conf_wrong(s, why, "aggregation/byzantine",
                           "no rule withstands %u hostile sites of %u: it must be below half",
                           a->byzantine, plan->sites_count);
+    if (a->secure && (a->site_momentum > 0 || a->quarantine > 0))
+        return conf_wrong(s, why,
+                          a->quarantine > 0 ? "aggregation/quarantine"
+                                            : "aggregation/site_momentum",
+                          "needs single updates, which secure aggregation hides");
     if ((v->fold_column[0] == '\0') != (v->fold_value[0] == '\0'))
         return conf_wrong(s, why, "validation/fold_column", "needs fold_value, and the reverse");
     return DONE;

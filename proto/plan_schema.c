@@ -42,6 +42,11 @@ static const cyaml_strval_t MODEL_KINDS[] = {{"linear", MODEL_LINEAR},
 static const cyaml_strval_t ACTIVATIONS[] = {{"relu", ACTIVATION_RELU}, {"tanh", ACTIVATION_TANH}};
 static const cyaml_strval_t OPTIMISERS[] = {{"sgd", OPTIMISER_SGD}, {"adam", OPTIMISER_ADAM}};
 static const cyaml_strval_t MODES[] = {{"none", PRIVACY_NONE}, {"patient", PRIVACY_PATIENT}};
+static const cyaml_strval_t NOISE_FLOORS[] = {{"refuse", NOISE_REFUSE},
+                                              {"flag", NOISE_FLAG},
+                                              {"off", NOISE_OFF}};
+static const cyaml_strval_t QUARANTINES[] = {{"evidence", QUARANTINE_EVIDENCE},
+                                             {"any", QUARANTINE_ANY}};
 static const cyaml_strval_t WEIGHTS[] = {{"patients", WEIGHTS_PATIENTS}, {"equal", WEIGHTS_EQUAL}};
 
 static const cyaml_schema_field_t FEATURE[] = {
@@ -132,6 +137,13 @@ static const cyaml_schema_field_t AGGREGATION[] = {
     CYAML_FIELD_BOOL("secure", OPT, struct plan_aggregation, secure),
     CYAML_FIELD_UINT("secure_threshold", OPT, struct plan_aggregation, secure_threshold),
     CYAML_FIELD_UINT("secure_colluders", OPT, struct plan_aggregation, secure_colluders),
+    CYAML_FIELD_ENUM("noise_floor", STRICT, struct plan_aggregation, noise_floor, NOISE_FLOORS,
+                     COUNT(NOISE_FLOORS)),
+    CYAML_FIELD_FLOAT("site_momentum", OPT, struct plan_aggregation, site_momentum),
+    CYAML_FIELD_UINT("quarantine", OPT, struct plan_aggregation, quarantine),
+    CYAML_FIELD_ENUM("quarantine_on", STRICT, struct plan_aggregation, quarantine_on, QUARANTINES,
+                     COUNT(QUARANTINES)),
+    CYAML_FIELD_FLOAT("dissimilarity_b", OPT, struct plan_aggregation, dissimilarity_b),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t VALIDATION[] = {

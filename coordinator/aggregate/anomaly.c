@@ -17,10 +17,39 @@ struct anomaly_policy anomaly_default(void)
                                    .caf_weight = 0.1,
                                    .clip_factor = 0.33,
                                    .decay = 0.9,
+                                   .counting = ANOMALY_EVIDENCE,
                                    .quarantine_at = 0};
 }
 
-static unsigned flags_of(const struct anomaly_policy *p, const struct anomaly_score *s)
+const char *anomaly_flag_name(unsigned flag)
+{
+    switch (flag) {
+    case ANOMALY_NORM:
+        return "norm";
+    case ANOMALY_COSINE:
+        return "cosine";
+    case ANOMALY_NEIGHBOUR:
+        return "neighbour";
+    case ANOMALY_CAF:
+        return "caf";
+    case ANOMALY_CLIPPED:
+        return "clipped";
+    case ANOMALY_REJECTED:
+        return "rejected";
+    case ANOMALY_NOISE:
+        return "noise";
+    default:
+        return NULL;
+    }
+}
+
+struct anomaly_score anomaly_score_none(void)
+{
+    const double none = (double)NAN;
+    return (struct anomaly_score){none, none, none, none, none, none, none, 0};
+}
+
+unsigned anomaly_flags(const struct anomaly_policy *p, const struct anomaly_score *s)
 {
     unsigned flags = 0;
     if (s->norm_ratio > p->norm_ratio || s->norm_ratio < 1.0 / p->norm_ratio)
@@ -62,7 +91,7 @@ void anomaly_score_round(const struct anomaly_policy *policy, const struct agg_e
         struct anomaly_score judged = scores[i];
         if (!nnm)
             judged.inclusion = (double)NAN;
-        scores[i].flags = flags_of(policy, &judged);
+        scores[i].flags = anomaly_flags(policy, &judged);
     }
 }
 
@@ -74,7 +103,7 @@ struct anomaly_site anomaly_site_new(void)
 bool anomaly_site_step(const struct anomaly_policy *policy, struct anomaly_site *site,
                        unsigned flags)
 {
-    bool flagged = flags != 0;
+    bool flagged = (flags & policy->counting) != 0;
     site->rounds++;
     site->flagged += flagged;
     site->reputation =
@@ -120,6 +149,9 @@ void anomaly_sentence(const struct anomaly_score *s, char *text, size_t size)
                              PARTS[k].before, PARTS[k].value, PARTS[k].after);
         used += wrote > 0 ? (size_t)wrote : 0;
     }
+    if ((s->flags & ANOMALY_NOISE) && used < size)
+        used += (size_t)snprintf(text + used, size - used, "%snot the norm of its privacy noise",
+                                 used ? "; " : "");
     if ((s->flags & ANOMALY_REJECTED) && used < size)
         snprintf(text + used, size - used, "%srejected at the gate", used ? "; " : "");
 }

@@ -15,7 +15,18 @@ enum anomaly_flag {
     ANOMALY_CAF = 8,       /* down-weighted as the source of spread */
     ANOMALY_CLIPPED = 16,  /* cut down by the clipping stage */
     ANOMALY_REJECTED = 32, /* malformed at the gate */
+    ANOMALY_NOISE = 64,    /* its norm is not that of the privacy noise */
 };
+
+/* The flags that honest sites with other patients do not raise round after round; the others are
+ * said of them, too: pointing away from the aggregate, being few others' neighbour. */
+enum {
+    ANOMALY_EVIDENCE = ANOMALY_NORM | ANOMALY_REJECTED | ANOMALY_NOISE,
+    ANOMALY_ANY = 127,
+};
+
+/* "norm", "cosine", ...: the name of one flag; NULL for none. */
+const char *anomaly_flag_name(unsigned flag);
 
 struct anomaly_policy {
     double norm_ratio;  /* flag a norm above this times the median or below 1/this of it */
@@ -24,12 +35,13 @@ struct anomaly_policy {
     double caf_weight;  /* flag a weight below this */
     double clip_factor; /* flag a factor below this */
     double decay;       /* of the reputation; 0.9 keeps about ten rounds */
+    unsigned counting;  /* flags that make a round a flagged one for reputation and quarantine */
     unsigned
         quarantine_at; /* flagged rounds, not forgiven since, that lead to quarantine; 0 never */
 };
 
 /* norm 3x, cosine -0.2, inclusion 0.25, CAF weight 0.1, clip factor 0.33, decay 0.9, quarantine
- * off. */
+ * off, ANOMALY_EVIDENCE counts. */
 struct anomaly_policy anomaly_default(void);
 
 /* The figures of one update; NaN where the rule does not define one. */
@@ -43,6 +55,12 @@ struct anomaly_score {
     double weight; /* in the aggregate */
     unsigned flags;
 };
+
+/* No figure and no flag. */
+struct anomaly_score anomaly_score_none(void);
+
+/* The flags of one update's figures; a figure that is NaN raises none. */
+unsigned anomaly_flags(const struct anomaly_policy *policy, const struct anomaly_score *score);
 
 /* Figures and flags of every row; nnm: whether inclusions count neighbourhoods out of n. */
 void anomaly_score_round(const struct anomaly_policy *policy, const struct agg_explain *explain,
@@ -58,8 +76,8 @@ struct anomaly_site {
 };
 struct anomaly_site anomaly_site_new(void);
 
-/* After one round: flags 0 is a good round, which forgives one open flag. Returns true when this
- * round led to quarantine. */
+/* After one round: one without a flag that counts is a good one, which forgives one open flag.
+ * Returns true when this round led to quarantine. */
 bool anomaly_site_step(const struct anomaly_policy *policy, struct anomaly_site *site,
                        unsigned flags);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consilium audit: take the signed log and its objects home, and verify them without anybody. */
+#include "coordinator/aggregate/aggregate.h"
 #include "coordinator/cli/audit_prove.h"
 #include "coordinator/cli/cli.h"
 #include "coordinator/cli/client.h"
@@ -18,7 +19,7 @@ static const char EXPORT_USAGE[] =
     "Fetches the audit log, launches and the sites' signed objects. For auditors and operators.\n";
 static const char VERIFY_USAGE[] =
     "usage: consilium audit verify FOLDER [--as FOLDER] [--since COUNT:HASH] [--head FILE]\n"
-    "                              [--log-only] [--json]\n\n"
+    "                              [--threads N] [--log-only] [--json]\n\n"
     "Verifies an exported folder offline: chain, signatures, objects; computes every round and\n"
     "evaluation again and compares bit for bit.\n"
     "  --as FOLDER          identity whose coordinator key counts (default: $CONSILIUM_IDENTITY;\n"
@@ -26,6 +27,7 @@ static const char VERIFY_USAGE[] =
     "  --since COUNT:HASH   a head kept from before, which the log must contain\n"
     "  --head FILE          a tree head kept from before (tree.head of an earlier export), whose\n"
     "                       entries the log must still contain\n"
+    "  --threads N          that compute the rounds; any number must give the same bits\n"
     "  --log-only           chain and signatures only\n";
 
 /* The export under way. */
@@ -109,7 +111,7 @@ static struct result export_line(struct export *e, const json_t *line, struct wh
     snprintf(e->signature, sizeof e->signature, "%s", signature);
     if (strcmp(kind, "launched") == 0)
         return export_study(e, study, why);
-    if (strcmp(kind, "counted") != 0)
+    if (strcmp(kind, "counted") != 0 && strcmp(kind, "set-aside") != 0)
         return DONE;
     json_t *entry = json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
     struct result r = export_object(e, entry, why);
@@ -246,6 +248,14 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }
 
+static bool parse_threads(const char *text, unsigned *ret_threads)
+{
+    char *end = NULL;
+    unsigned long n = strtoul(text, &end, 10);
+    *ret_threads = (unsigned)n;
+    return end != text && *end == '\0' && n >= 1 && n <= AGG_THREADS_MAX;
+}
+
 static int cmd_verify(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
@@ -259,6 +269,9 @@ static int cmd_verify(int argc, char **argv)
     options.tree_head = cli_take_option(&argc, argv, "--head");
     if (!folder)
         folder = getenv("CONSILIUM_IDENTITY");
+    const char *threads = cli_take_option(&argc, argv, "--threads");
+    if (threads && !parse_threads(threads, &options.threads))
+        return cli_usage("--threads is a number from 1 to %d", AGG_THREADS_MAX);
     if (argc != 2)
         return cli_usage("audit verify takes one folder; --help tells more");
     struct identity self;

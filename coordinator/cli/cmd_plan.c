@@ -4,6 +4,7 @@
 #include "coordinator/forecast.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,9 @@ static void print_text(const struct plan *plan, const struct forecast *f, uint64
            plan->aggregation.byzantine, plan->sites_count);
     if (plan->aggregation.secure)
         print_secure(plan, f);
+    if (isfinite(f->kappa) && plan->aggregation.byzantine > 0)
+        printf("  %-34s kappa %.3g (no rule below %.3g), sites' dissimilarity B below %.3g\n",
+               "what is proved for the rule", f->kappa, f->kappa_floor, f->dissimilarity_most);
     if (p->mode == PRIVACY_PATIENT) {
         printf("  %-34s %.4f (at least %.4f; Renyi %.4f) at delta %.1g\n",
                "epsilon per site, whole study", f->cost.bound.upper, f->cost.bound.lower,
@@ -120,6 +124,10 @@ static int print_json(const struct plan *plan, const struct forecast *f, uint64_
                                       "colluders", (int)plan->aggregation.secure_colluders,
                                       "noise_share", f->noise_share, "noise_delta", f->noise_delta,
                                       "robustness_claimed", 0));
+    json_object_set_new(out, "kappa", isfinite(f->kappa) ? json_real(f->kappa) : json_null());
+    json_object_set_new(out, "dissimilarity_most",
+                        isfinite(f->dissimilarity_most) ? json_real(f->dissimilarity_most)
+                                                        : json_null());
     json_dumpf(out, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
     json_decref(out);

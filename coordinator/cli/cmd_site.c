@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* consilium site: members ask to be enrolled, are approved, revoked and listed. */
+#include "coordinator/cli/ask.h"
 #include "coordinator/cli/cli.h"
 #include "coordinator/consortium.h"
 #include "proto/base/cleanup.h"
@@ -241,6 +242,43 @@ static int site_list(int argc, char **argv)
     return json ? list_json(roster) : list_table(roster);
 }
 
+static int site_release(int argc, char **argv)
+{
+    static const char help[] =
+        "usage: consilium site release NAME --study STUDY --reason REASON [--as FOLDER] "
+        "[--json]\n\n"
+        "Ends the quarantine of a site in a study: its updates count again. For operators; the\n"
+        "signed command and the reason stand in the log. consilium status tells who is\n"
+        "quarantined and for what.\n";
+    if (helped(&argc, argv, help))
+        return CLI_OK;
+    bool json = cli_take_flag(&argc, argv, "--json");
+    const char *folder = cli_take_option(&argc, argv, "--as");
+    const char *study = cli_take_option(&argc, argv, "--study");
+    const char *reason = cli_take_option(&argc, argv, "--reason");
+    if (argc != 2 || left_over(argc, argv) || !study || !reason)
+        return cli_usage("site release needs a name, --study and --reason; --help tells more");
+    struct client_reply reply;
+    struct why why;
+    json_t *arguments =
+        json_pack("{s:s, s:s, s:s}", "study", study, "site", argv[1], "reason", reason);
+    if (!arguments)
+        return cli_usage("the reason is no UTF-8");
+    struct result r = ask(folder, "release", arguments, &reply, &why);
+    if (!ok(r))
+        return cli_fail(r, &why);
+    free(reply.text);
+    if (!json) {
+        puts(reply.sentence);
+        return CLI_OK;
+    }
+    CLEANUP(close_record) struct record *record = record_new();
+    record_put_text(record, "site", argv[1]);
+    record_put_text(record, "study", study);
+    record_put_text(record, "sentence", reply.sentence);
+    return print_record(record);
+}
+
 int cmd_site(int argc, char **argv)
 {
     static const struct cli_entry table[] = {
@@ -249,6 +287,7 @@ int cmd_site(int argc, char **argv)
         {"install", site_install, "install the bundle that answers a request"},
         {"revoke", site_revoke, "take a member out"},
         {"list", site_list, "list the members"},
+        {"release", site_release, "end a site's quarantine in a study"},
         {NULL, NULL, NULL},
     };
     return cli_dispatch(table, "consilium site COMMAND [ARGUMENT ...]   (each takes --help)", argc,

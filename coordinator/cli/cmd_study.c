@@ -39,6 +39,19 @@ static long long integer_of(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* Only of sites that were flagged: the others have nothing to tell. */
+static void print_conduct(const json_t *conduct)
+{
+    if (integer_of(conduct, "flagged") == 0)
+        return;
+    printf("  %-24s reputation %.2f, flagged in %lld of %lld rounds%s\n", "",
+           json_number_value(json_object_get(conduct, "reputation")),
+           integer_of(conduct, "flagged"), integer_of(conduct, "judged"),
+           json_is_true(json_object_get(conduct, "quarantined")) ? ", QUARANTINED" : "");
+    if (text_of(conduct, "reason")[0])
+        printf("  %-24s %s\n", "", text_of(conduct, "reason"));
+}
+
 static void print_study(const json_t *study, bool with_sites)
 {
     printf("%-24s %-12s round %lld of %lld", text_of(study, "study"), text_of(study, "phase"),
@@ -61,6 +74,7 @@ static void print_study(const json_t *study, bool with_sites)
                json_is_true(json_object_get(site, "live")) ? "alive" : "away",
                text_of(site, "standing"), integer_of(site, "patients"),
                text_of(site, "reason")[0] ? "  " : "", text_of(site, "reason"));
+        print_conduct(json_object_get(site, "conduct"));
     }
 }
 

@@ -72,6 +72,7 @@ static void print_round(struct view *view, const json_t *event)
     print_names("refused", json_object_get(event, "refused"));
     print_names("declined", json_object_get(event, "declined"));
     print_names("missed", json_object_get(event, "missed"));
+    print_names("set aside", json_object_get(event, "set_aside"));
     putchar('\n');
 }
 
@@ -105,6 +106,20 @@ static void print_pooled(struct view *view, const json_t *event)
     print_no_figures(event);
 }
 
+/* Who was flagged in the round, with the numbers. */
+static void print_flags(const json_t *event)
+{
+    size_t i;
+    json_t *update;
+    json_array_foreach(json_object_get(event, "updates"), i, update)
+    {
+        if (json_array_size(json_object_get(update, "flags")) > 0)
+            printf("      %s flagged: %s (reputation %.2f)\n", text_of(update, "site"),
+                   text_of(update, "reason"),
+                   json_number_value(json_object_get(update, "reputation")));
+    }
+}
+
 static bool is_any(const char *kind, const char *const *list)
 {
     for (; *list; list++)
@@ -135,7 +150,8 @@ static void show(struct view *view, const json_t *event)
 {
     static const char *const SITE_NEWS[] = {"allowed",  "asking",  "study-refused",
                                             "refused",  "missed",  "declined",
-                                            "returned", "revoked", NULL};
+                                            "returned", "revoked", "quarantined",
+                                            "released", NULL};
     static const char *const STUDY_NEWS[] = {"launched", "extended", "task-aborted", "paused",
                                              "resumed",  "stopped",  "finished",     NULL};
     const char *kind = text_of(event, "kind");
@@ -144,6 +160,8 @@ static void show(struct view *view, const json_t *event)
     note_budget(view, event, spent);
     if (strcmp(kind, "task-completed") == 0) {
         print_round(view, event);
+    } else if (strcmp(kind, "model") == 0) {
+        print_flags(event);
     } else if (strcmp(kind, "pooled") == 0) {
         print_pooled(view, event);
     } else if (strcmp(kind, "gate") == 0) {

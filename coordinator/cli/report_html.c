@@ -355,7 +355,9 @@ static void put_page(FILE *out, const json_t *report)
     picture_slopes(out, report);
     picture_monitor(out, report);
     table_monitor(out, report);
+    picture_updates(out, report);
     put_sites(out, report);
+    table_updates(out, report);
     put_refusals(out, report);
     put_notes(out, report);
     table_statement(out, report);

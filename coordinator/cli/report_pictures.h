@@ -52,6 +52,9 @@ void picture_matrix(FILE *out, const json_t *report);
 /* AUROC and drift over time after the study; findings and incidents as a section. */
 void picture_monitor(FILE *out, const json_t *report);
 void table_monitor(FILE *out, const json_t *report);
+/* What the aggregation saw: every site's updates by round; and their figures as a table. */
+void picture_updates(FILE *out, const json_t *report);
+void table_updates(FILE *out, const json_t *report);
 
 /* Observed against predicted risk. */
 void picture_calibration(FILE *out, const json_t *report);

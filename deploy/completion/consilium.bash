@@ -9,6 +9,7 @@ _consilium_options() {
     'site approve' | 'site install') echo "--yes --json" ;;
     'site revoke') echo "--reason --json" ;;
     'site list') echo "--json" ;;
+    'site release') echo "--study --reason --as --json" ;;
     'privacy epsilon') echo "--events --delta --adjacency --grid --json" ;;
     'privacy delta') echo "--events --epsilon --adjacency --grid --json" ;;
     'privacy calibrate') echo "--events --epsilon --delta --adjacency --grid --json" ;;
@@ -40,13 +41,13 @@ _consilium_options() {
     'incident open') echo "--severity --text --as --json" ;;
     incident*) echo "--as --json" ;;
     'audit prove') echo "--entry --out --check --as --json" ;;
-    'audit verify') echo "--as --since --head --log-only --json" ;;
+    'audit verify') echo "--as --since --head --threads --log-only --json" ;;
     esac
 }
 
 _consilium_below() {
     case $1 in
-    site) echo "request approve install revoke list" ;;
+    site) echo "request approve install revoke list release" ;;
     privacy) echo "epsilon delta calibrate bound check statement ledger audit-run" ;;
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;

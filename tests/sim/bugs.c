@@ -150,6 +150,20 @@ static void validation_is_forgotten(const struct study *before, struct study *st
         study->phase = STUDY_FINISHED;
 }
 
+static void pardon(struct study *study, struct study_event *event)
+{
+    if (answers(event) && event->site < study->members_count)
+        study->members[event->site].conduct.quarantined = false;
+}
+
+static void count_what_is_set_aside(struct study *study, struct study_event *event)
+{
+    (void)event;
+    for (uint32_t i = 0; study_task_open(study) && i < study->members_count; i++)
+        if (study->task.sites[i].standing == STANDING_ASIDE)
+            study->task.sites[i].standing = STANDING_COUNTED;
+}
+
 const struct sim_bug SIM_BUGS[] = {
     {.name = "effects are sent before they are stored", .send_first = true},
     {.name = "the object is stored apart from the step", .object_apart = true},
@@ -173,5 +187,7 @@ const struct sim_bug SIM_BUGS[] = {
     {.name = "a validation asks everybody", .before = validation_asks_everybody},
     {.name = "a validation lets anybody in", .before = validation_lets_anybody_in},
     {.name = "a restart forgets a validation", .after = validation_is_forgotten},
+    {.name = "a quarantine ends by itself", .before = pardon},
+    {.name = "what is set aside is counted after all", .before = count_what_is_set_aside},
 };
 const size_t SIM_BUGS_COUNT = sizeof SIM_BUGS / sizeof SIM_BUGS[0];

@@ -26,7 +26,7 @@ void shell_model(const struct shell *shell, const unsigned char *previous, uint3
     crypto_generichash_update(&state, previous, PLAN_HASH_BYTES);
     crypto_generichash_update(&state, (const unsigned char *)&task, sizeof task);
     for (uint32_t i = 0; i < shell->world.sites; i++)
-        if (shell->objects[task][i].there)
+        if (shell->objects[task][i].there && !shell->objects[task][i].aside)
             crypto_generichash_update(&state, shell->objects[task][i].digest, PLAN_HASH_BYTES);
     crypto_generichash_final(&state, out, PLAN_HASH_BYTES);
 }
@@ -46,12 +46,16 @@ static void check_objects(struct shell *shell)
     for (uint32_t i = 0; task->task > 0 && i < shell->world.sites; i++) {
         const struct sim_object *object = &shell->objects[task->task][i];
         unsigned char honest[PLAN_HASH_BYTES], other[PLAN_HASH_BYTES];
-        bool counted = task->sites[i].standing == STANDING_COUNTED;
+        bool aside = task->sites[i].standing == STANDING_ASIDE;
+        bool counted = task->sites[i].standing == STANDING_COUNTED || aside;
         if (counted != object->there)
             violated(shell, "task %u: site %u is %scounted but its object is %son disk", task->task,
                      i, counted ? "" : "not ", object->there ? "" : "not ");
         if (!counted)
             continue;
+        if (aside != object->aside)
+            violated(shell, "task %u: the update of site %u is %s, but the site is %squarantined",
+                     task->task, i, aside ? "set aside" : "counted", object->aside ? "" : "not ");
         world_digest(i, task->task, 0, honest);
         world_digest(i, task->task, 1, other);
         if (memcmp(object->digest, honest, PLAN_HASH_BYTES) != 0 &&
@@ -86,6 +90,34 @@ static uint32_t check_stages(struct shell *shell, uint32_t last)
     return first + task_stage(TASK_TRAIN) - 1;
 }
 
+bool oracle_quarantined(const struct shell *shell, uint32_t site)
+{
+    return shell->oracle.quarantined[site];
+}
+
+/* Two good rounds make up for two flagged ones; enough flagged ones lead to quarantine. */
+static void keep_conduct(struct shell *shell, const struct study_event *event)
+{
+    struct oracle *oracle = &shell->oracle;
+    for (uint32_t i = 0; i < shell->world.sites; i++) {
+        bool judged = shell->before->task.sites[i].standing == STANDING_REFUSED, flagged = judged;
+        for (size_t k = 0; k < event->marks_count; k++) {
+            if (event->marks[k].site != i)
+                continue;
+            judged = true;
+            flagged = event->marks[k].flags == ANOMALY_NORM;
+        }
+        if (!judged)
+            continue;
+        if (flagged)
+            oracle->open[i]++;
+        else
+            oracle->open[i] -= oracle->open[i] > 0;
+        if (shell->world.quarantine > 0 && oracle->open[i] >= shell->world.quarantine)
+            oracle->quarantined[i] = true;
+    }
+}
+
 static void check_aggregated(struct shell *shell, const struct study_event *event)
 {
     struct oracle *oracle = &shell->oracle;
@@ -101,7 +133,7 @@ static void check_aggregated(struct shell *shell, const struct study_event *even
     if (shell->world.threshold > 0)
         task = check_stages(shell, task);
     for (uint32_t i = 0; i < shell->world.sites; i++)
-        updates += shell->objects[task][i].there;
+        updates += shell->objects[task][i].there && !shell->objects[task][i].aside;
     if (updates < shell->world.quorum)
         violated(shell, "round %u is closed with %u updates, the quorum is %u", oracle->rounds + 1,
                  updates, shell->world.quorum);
@@ -111,7 +143,7 @@ static void check_aggregated(struct shell *shell, const struct study_event *even
                  oracle->rounds + 1);
     oracle->rounds = shell->disk->round;
     oracle->tries = 0;
-    (void)event;
+    keep_conduct(shell, event);
 }
 
 /* A validation leaves what was learnt as it was; each that is opened is pooled once. */
@@ -149,7 +181,7 @@ static void check_reasons(struct shell *shell)
     for (uint32_t i = 0; i < shell->world.sites; i++) {
         enum round_standing standing = task->sites[i].standing;
         bool owes = standing == STANDING_DECLINED || standing == STANDING_REFUSED ||
-                    standing == STANDING_MISSED;
+                    standing == STANDING_MISSED || standing == STANDING_ASIDE;
         if (owes && !task->sites[i].reason[0])
             violated(shell, "task %u: no reason is given for site %u", task->task, i);
     }
@@ -167,7 +199,7 @@ static void check_waiting(struct shell *shell)
         return;
     for (uint32_t i = 0; i < shell->world.sites; i++) {
         waited += oracle->asked[i];
-        objects += shell->objects[task->task][i].there;
+        objects += shell->objects[task->task][i].there && !shell->objects[task->task][i].aside;
     }
     if (waited == 0 && objects >= task->quorum && objects > 0)
         violated(shell, "task %u waits although everybody alive has answered", task->task);
@@ -185,6 +217,14 @@ void oracle_commit(struct shell *shell, const struct study_event *event)
     check_objects(shell);
     check_aggregated(shell, event);
     check_reasons(shell);
+    if (event->kind == STUDY_EVENT_RELEASED) {
+        oracle->quarantined[event->site] = false;
+        oracle->open[event->site] = 0;
+    }
+    for (uint32_t i = 0; i < shell->world.sites; i++)
+        if (disk->members[i].conduct.quarantined != oracle->quarantined[i])
+            violated(shell, "site %u is %squarantined, but by its flags it must%s", i,
+                     oracle->quarantined[i] ? "not " : "", oracle->quarantined[i] ? "" : " not");
     check_validation(shell, event);
     if (event->kind == STUDY_EVENT_POOLED && shell->before->phase == STUDY_POOLING) {
         if (event->score > oracle->best)
@@ -220,7 +260,8 @@ void oracle_effects(struct shell *shell, const struct study_event *event)
         if (effect->kind == EFFECT_NOTE && effect->task == oracle->task &&
             effect->site < shell->world.sites &&
             (effect->note == NOTE_COUNTED || effect->note == NOTE_REFUSED ||
-             effect->note == NOTE_DECLINED || effect->note == NOTE_MISSED)) {
+             effect->note == NOTE_DECLINED || effect->note == NOTE_MISSED ||
+             effect->note == NOTE_ASIDE)) {
             oracle->asked[effect->site] = false;
             if (effect->note == NOTE_MISSED)
                 oracle->silent[effect->site] = true;

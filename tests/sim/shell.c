@@ -44,12 +44,20 @@ static bool crashes(struct shell *shell)
     return true;
 }
 
+/* The operator looks after a quarantine some time after it was told. */
+static void plan_release(struct shell *shell, uint32_t site)
+{
+    world_plan(&shell->world, world_between(&shell->world, 1, 3 * shell->world.allowance_ms),
+               (struct agenda_item){.kind = AGENDA_RELEASE, .site = site});
+}
+
 static void put_object(struct shell *shell, const struct study_event *event)
 {
     struct sim_object *object = &shell->objects[event->task][event->site];
     if (object->there)
         violated(shell, "task %u: site %u is stored twice", event->task, event->site);
     object->there = true;
+    object->aside = shell->live->task.kind == TASK_TRAIN && oracle_quarantined(shell, event->site);
     memcpy(object->digest, event->digest, PLAN_HASH_BYTES);
 }
 
@@ -83,6 +91,8 @@ static void send_effect(struct shell *shell, const struct effect *effect,
         shell->report->refused += effect->note == NOTE_REFUSED;
         shell->report->aborted += effect->note == NOTE_TASK_ABORTED;
         shell->report->missed += effect->note == NOTE_MISSED;
+        if (effect->note == NOTE_QUARANTINED)
+            plan_release(shell, effect->site);
         if (effect->note == NOTE_PAUSED)
             world_plan(&shell->world,
                        world_between(&shell->world, 1, 4 * shell->world.allowance_ms),
@@ -230,6 +240,23 @@ static void take_message(struct shell *shell, const struct agenda_item *item)
     }
 }
 
+/* What the aggregation says of those whose update is there. */
+static void mark_sites(struct shell *shell, uint32_t task, struct study_event *event)
+{
+    event->marks = shell->marks;
+    for (uint32_t i = 0; i < shell->world.sites; i++) {
+        enum site_habit habit = shell->world.site[i].habit;
+        bool odd = habit == HABIT_EQUIVOCATE || habit == HABIT_GARBAGE;
+        if (!shell->objects[task][i].there)
+            continue;
+        bool flagged = world_chance(&shell->world, shell->world.healed ? 0 : odd ? 0.6 : 0.05);
+        shell->marks[event->marks_count++] =
+            (struct study_mark){.site = i,
+                                .flags = flagged ? ANOMALY_NORM : ANOMALY_COSINE,
+                                .sentence = "norm 9 times the median"};
+    }
+}
+
 static void finish_work(struct shell *shell, const struct agenda_item *item)
 {
     unsigned char model[PLAN_HASH_BYTES];
@@ -255,6 +282,7 @@ static void finish_work(struct shell *shell, const struct agenda_item *item)
     shell_model(shell, shell->live->model, updates, model);
     event.kind = STUDY_EVENT_AGGREGATED;
     event.model = event.candidate = event.evaluation = model;
+    mark_sites(shell, item->task, &event);
     unsigned char old[PLAN_HASH_BYTES];
     memcpy(old, shell->last_work_model, sizeof old);
     if (shell->bug->replay_work && shell->last_work_task > 0) {
@@ -280,6 +308,9 @@ static void start(struct shell *shell)
     if (shell->live->phase == STUDY_PAUSED)
         world_plan(&shell->world, shell->world.allowance_ms,
                    (struct agenda_item){.kind = AGENDA_OPERATOR});
+    for (uint32_t i = 0; i < shell->world.sites; i++)
+        if (shell->live->members[i].conduct.quarantined)
+            plan_release(shell, i);
     if (!shell->bug->no_restart)
         step(shell, (struct study_event){.kind = STUDY_EVENT_RESTART});
 }
@@ -361,6 +392,12 @@ static void take_item(struct shell *shell, const struct agenda_item *item)
                 world_plan(&shell->world, shell->world.allowance_ms, *item);
         }
         break;
+    case AGENDA_RELEASE:
+        if (shell->up && shell->live->members[item->site].conduct.quarantined)
+            step(shell, (struct study_event){.kind = STUDY_EVENT_RELEASED,
+                                             .site = item->site,
+                                             .reason = "talked"});
+        break;
     case AGENDA_HEAL:
         heal(shell);
         break;
@@ -396,6 +433,7 @@ static void launch(struct shell *shell)
     shell->plan.aggregation.quorum = world->quorum;
     shell->plan.aggregation.secure = world->threshold > 0;
     shell->plan.aggregation.secure_threshold = world->threshold;
+    shell->plan.aggregation.quarantine = world->quarantine;
     shell->plan.aggregation.deadline_s = (double)world->allowance_ms / 1000;
     memcpy(shell->oracle.model, first, sizeof first);
     shell->oracle.best = (double)-INFINITY;

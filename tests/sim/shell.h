@@ -8,6 +8,7 @@
 /* An object on disk. */
 struct sim_object {
     bool there;
+    bool aside; /* of a site that was quarantined when it came, by the oracle's own book */
     unsigned char digest[PLAN_HASH_BYTES];
 };
 
@@ -24,6 +25,8 @@ struct oracle {
     bool silent[SIM_SITES_MAX];           /* missed a deadline and said nothing since */
     uint32_t opened, pooled;              /* validations, by disk */
     struct study finished;                /* as the study ended */
+    unsigned open[SIM_SITES_MAX]; /* flagged rounds less good ones, since the last release */
+    bool quarantined[SIM_SITES_MAX];
 };
 
 struct shell {
@@ -42,6 +45,7 @@ struct shell {
     uint64_t timer_ms; /* the wake that a timer is planned for */
     uint32_t last_work_task;
     unsigned char last_work_model[PLAN_HASH_BYTES];
+    struct study_mark marks[SIM_SITES_MAX]; /* of the last work */
     struct oracle oracle;
 };
 
@@ -58,6 +62,7 @@ void oracle_heard(struct shell *shell, uint32_t site);
 void oracle_restart(struct shell *shell);
 void oracle_tick(struct shell *shell);
 void oracle_end(struct shell *shell);
+bool oracle_quarantined(const struct shell *shell, uint32_t site);
 
 /* H(previous model, task, digests of the objects on disk in the order of sites). */
 void shell_model(const struct shell *shell, const unsigned char *previous, uint32_t task,

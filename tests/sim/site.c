@@ -204,6 +204,7 @@ void site_item(struct world *world, const struct agenda_item *item)
     case AGENDA_WORK:
     case AGENDA_START:
     case AGENDA_OPERATOR:
+    case AGENDA_RELEASE:
     case AGENDA_HEAL:
     case AGENDA_VALIDATE:
         break;

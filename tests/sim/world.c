@@ -52,6 +52,9 @@ void world_start(struct world *world, uint64_t seed)
                                                  : SIM_TASKS_MAX;
         site_start(world, i);
     }
+    /* Secure rounds hide what a quarantine needs. */
+    if (world->threshold == 0 && world_chance(world, 0.4))
+        world->quarantine = (uint32_t)world_between(world, 1, 3);
     world_plan(world, 40 * world->allowance_ms, (struct agenda_item){.kind = AGENDA_HEAL});
     world->validations = (uint32_t)world_between(world, 0, 3);
     for (uint32_t i = 0; i < world->sites; i++)

@@ -20,6 +20,7 @@ enum agenda_kind {
     AGENDA_SITE_UP,
     AGENDA_SITE_HUMAN, /* the steward decides */
     AGENDA_OPERATOR,   /* looks after a paused study */
+    AGENDA_RELEASE,    /* the operator releases a quarantined site */
     AGENDA_HEAL,       /* from now on nothing goes wrong any more */
     AGENDA_VALIDATE,   /* somebody asks for the finished model once more */
 };
@@ -85,7 +86,7 @@ struct world {
     /* parameters */
     double loss, twice, crash, late, spurious;
     uint64_t delay_ms_max, compute_ms, allowance_ms;
-    uint32_t sites, rounds, every, quorum;
+    uint32_t sites, rounds, every, quorum, quarantine;
     uint32_t threshold;        /* of secure aggregation; 0 = without */
     uint32_t validations;      /* asked for after the study */
     bool asked[SIM_SITES_MAX]; /* in them */

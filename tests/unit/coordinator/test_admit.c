@@ -195,12 +195,14 @@ static void scores_and_quarantine(void **state)
     assert_false(anomaly_site_step(&p, &site, 0)); /* a good round forgives one */
     assert_false(anomaly_site_step(&p, &site, ANOMALY_NORM));
     assert_false(anomaly_site_step(&p, &site, ANOMALY_NORM));
-    assert_true(anomaly_site_step(&p, &site, ANOMALY_COSINE));
-    assert_true(site.quarantined && site.flagged == 4 && site.rounds == 5);
+    assert_false(anomaly_site_step(&p, &site, ANOMALY_COSINE)); /* said of honest sites, too */
+    assert_false(anomaly_site_step(&p, &site, ANOMALY_REJECTED));
+    assert_true(anomaly_site_step(&p, &site, ANOMALY_NOISE));
+    assert_true(site.quarantined && site.flagged == 5 && site.rounds == 7);
     assert_true(site.reputation < 0.75 && site.reputation > 0.5);
-    assert_false(anomaly_site_step(&p, &site, ANOMALY_COSINE)); /* once */
+    assert_false(anomaly_site_step(&p, &site, ANOMALY_NORM)); /* once */
     anomaly_site_release(&site);
-    assert_true(!site.quarantined && site.open == 0 && site.flagged == 5);
+    assert_true(!site.quarantined && site.open == 0 && site.flagged == 6);
 }
 
 static void momentum_averages_noise(void **state)

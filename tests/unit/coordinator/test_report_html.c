@@ -24,6 +24,11 @@ static const char full[] =
     "\"name\":\"south\",\"epsilon_spent\":3,\"epsilon_budget\":2,"
     "\"auroc\":null}],\"rounds\":[{\"round\":1,\"auroc\":0.8,\"loss\":0.5,\"counted\":[\"north\"],"
     "\"refused\":[{\"site\":\"south\",\"standing\":\"refused\",\"reason\":\"norm 9 over 3\"}],"
+    "\"updates\":[{\"site\":\"north\",\"fate\":\"counted\",\"norm\":1.5,\"cosine\":0.5,"
+    "\"flags\":[\"norm\"],\"reason\":\"norm 4 > 3 & <more>\",\"noise\":{\"tested\":true,"
+    "\"verdict\":\"ok\",\"low\":1,\"high\":2,\"noise\":1.2}},{\"site\":\"south\","
+    "\"fate\":\"refused\",\"norm\":9,\"flags\":[\"rejected\"],\"noise\":{\"tested\":false,"
+    "\"reason\":\"the study has no privacy noise\"}}],"
     "\"seconds\":1},{\"round\":2,\"auroc\":0.91,\"loss\":0.4,\"counted\":[\"north\",\"south\"],"
     "\"refused\":[]},{\"round\":3,\"completed\":false,\"counted\":[],\"refused\":[]}],"
     "\"matrix\":{\"models\":[\"global\",\"north\"],\"sites\":[\"north\",\"south\"],"
@@ -125,6 +130,9 @@ static void full_report(void **unused)
         "norm 9 over 3",
         "n &lt;50",
         "the split is ours",
+        "What the aggregation saw",
+        "norm 4 &gt; 3 &amp; &lt;more&gt;",
+        "not tested: the study has no privacy noise",
         "2.1 kB",
         "1 min 15 s",
     };

@@ -357,9 +357,79 @@ static void late_refusals_of_the_aggregation(void **state)
     assert_int_equal(study.task.phase, ROUND_ABORTED);
 }
 
+static void round_with(unsigned flags, uint64_t now_ms)
+{
+    struct study_mark marks[3] = {{0, 0, ""},
+                                  {1, ANOMALY_COSINE, "cosine -0.9"},
+                                  {2, flags, "norm"}};
+    for (uint32_t s = 0; s < 3; s++)
+        assert_true(ok(deliver(s, now_ms)));
+    assert_int_equal(study.phase, STUDY_AGGREGATING);
+    assert_true(ok(step((struct study_event){.kind = STUDY_EVENT_AGGREGATED,
+                                             .task = study.task.task,
+                                             .model = hash_b,
+                                             .candidate = hash_b,
+                                             .evaluation = hash_b,
+                                             .marks = marks,
+                                             .marks_count = 3,
+                                             .now_ms = now_ms})));
+}
+
+static void quarantine_and_release(void **state)
+{
+    (void)state;
+    launch(9, 9, 2);
+    study.quarantine = 2; /* as the plan would have it */
+    all_allow();
+    struct study_mark nobody = {.site = 7};
+    for (uint32_t s = 0; s < 3; s++)
+        assert_true(ok(deliver(s, 2000)));
+    assert_int_equal(step((struct study_event){.kind = STUDY_EVENT_AGGREGATED,
+                                               .task = 1,
+                                               .model = hash_b,
+                                               .marks = &nobody,
+                                               .marks_count = 1,
+                                               .now_ms = 2001})
+                         .code,
+                     RESULT_REFUSED);
+    assert_true(ok(aggregate(2002)));
+    round_with(ANOMALY_NORM, 2100);
+    round_with(0, 2200); /* forgiven */
+    round_with(ANOMALY_NORM, 2300);
+    assert_false(study.members[2].conduct.quarantined);
+    round_with(ANOMALY_NOISE, 2400);
+    assert_true(study.members[2].conduct.quarantined && noted(NOTE_QUARANTINED));
+    assert_false(study.members[1].conduct.quarantined);
+    assert_non_null(strstr(study.members[2].quarantine, "until an operator releases it"));
+    /* Its update is taken, told of, and no part of the quorum. */
+    assert_true(has(EFFECT_TASK, 2));
+    assert_true(ok(deliver(2, 2500)) && noted(NOTE_ASIDE) && has(EFFECT_ACCEPTED, 2));
+    assert_int_equal(study.task.sites[2].standing, STANDING_ASIDE);
+    assert_int_equal(study_wants(&study, 2, study.task.task, hash_b, &why).code, RESULT_AGAIN);
+    assert_true(ok(deliver(0, 2501)));
+    assert_int_equal(study.phase, STUDY_TRAINING);
+    assert_true(ok(tick(2500 + 20000)));
+    assert_int_equal(study.phase, STUDY_TRAINING); /* one of two is no quorum: extended */
+    assert_true(ok(deliver(1, 2500 + 20001)));
+    assert_int_equal(study.phase, STUDY_AGGREGATING);
+    assert_true(ok(aggregate(2500 + 20002)));
+    /* Only a quarantine can be ended, and only once. */
+    struct study_event release = {.kind = STUDY_EVENT_RELEASED,
+                                  .site = 0,
+                                  .reason = "released by op: x",
+                                  .now_ms = 30000};
+    assert_int_equal(step(release).code, RESULT_REFUSED);
+    release.site = 2;
+    assert_true(ok(step(release)) && noted(NOTE_RELEASED));
+    assert_int_equal(step(release).code, RESULT_REFUSED);
+    assert_true(ok(deliver(2, 30001)) && noted(NOTE_COUNTED));
+    assert_string_equal(study.members[2].quarantine, "released by op: x");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quarantine_and_release),
         cmocka_unit_test(runs_to_the_end),
         cmocka_unit_test(waits_for_humans_until_the_deadline),
         cmocka_unit_test(refusals_pause_with_a_reason),
