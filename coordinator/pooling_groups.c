@@ -231,6 +231,7 @@ static const char *absence(const struct study *study, uint32_t site)
     case STANDING_AWAY:
         return "away";
     case STANDING_OUT:
+    case STANDING_ASIDE: /* of updates only */
     case STANDING_COUNTED:
         break;
     }

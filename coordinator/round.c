@@ -29,6 +29,12 @@ uint32_t round_tally(const struct round *round, enum round_standing standing)
     return n;
 }
 
+bool round_took(const struct round_site *site, const unsigned char digest[PLAN_HASH_BYTES])
+{
+    return (site->standing == STANDING_COUNTED || site->standing == STANDING_ASIDE) &&
+           memcmp(site->digest, digest, PLAN_HASH_BYTES) == 0;
+}
+
 bool round_hopeless(const struct round *round)
 {
     return round_tally(round, STANDING_COUNTED) + round_tally(round, STANDING_EXPECTED) +

@@ -86,6 +86,9 @@ uint64_t round_wake(const struct round *round);
 /* Whether too many sites declined, were refused or left for the quorum to be ever met. */
 bool round_hopeless(const struct round *round);
 
+/* Whether exactly this object of the site is counted, or kept aside. */
+bool round_took(const struct round_site *site, const unsigned char digest[PLAN_HASH_BYTES]);
+
 uint32_t round_tally(const struct round *round, enum round_standing standing);
 
 #endif

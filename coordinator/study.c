@@ -348,9 +348,7 @@ static struct result answer(struct study *study, const struct study_event *event
 {
     TRY(study_check_answer(study, event->site, event->task, why));
     const struct round_site *site = &study->task.sites[event->site];
-    bool taken = site->standing == STANDING_COUNTED || site->standing == STANDING_ASIDE;
-    if (kind == ROUND_EVENT_COUNT && taken &&
-        memcmp(site->digest, event->digest, PLAN_HASH_BYTES) == 0) {
+    if (kind == ROUND_EVENT_COUNT && round_took(site, event->digest)) {
         effect_add(effects, EFFECT_ACCEPTED, event->site);
         return DONE;
     }
