@@ -80,6 +80,7 @@ static void put_sampling(json_t *o, const struct facts *f)
     put(o, "sampling_threshold", text);
     put_number(o, "noise_multiplier", f->cost.noise_multiplier);
     put_number(o, "effective_noise", f->grid.effective_noise);
+    put_number(o, "noise_share_of_a_site", plan_noise_share(f->plan, f->cost.noise_multiplier));
     put_number(o, "rounding_slack", f->grid.slack);
     put_number(o, "clip_norm", p->clip_norm);
     json_object_set_new(o, "steps", json_integer((json_int_t)f->cost.steps));

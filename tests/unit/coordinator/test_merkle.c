@@ -260,10 +260,13 @@ static void passport_round_trip(void **state)
     struct gate_record record;
     struct gate_input in = {.policy = policy, .n_sites = 3, .sites = sites};
     assert_true(ok(gate_decide(&in, &record, verdicts, &why)));
+    json_t *statement =
+        json_pack("{s:s, s:f, s:i}", "unit", "patient", "epsilon_upper", 1.5, "steps", 30);
+    assert_non_null(statement);
     struct passport p = {
         .model = {.id = "m", .version = "1.0", .weights_sha256 = "aa", .schema_sha256 = "bb"},
         .training = {.cpu_seconds = NAN, .energy_kwh = NAN},
-        .privacy = {.delta = 1e-6, .epsilon_spent_max = 2.5},
+        .privacy = {.delta = 1e-6, .epsilon_spent_max = 2.5, .statement = statement},
         .validation = {.policy = &policy,
                        .record = &record,
                        .sites = sites,
@@ -284,6 +287,10 @@ static void passport_round_trip(void **state)
     assert_true(ok(passport_text(&p, &text, &n, &why)));
     assert_non_null(strstr(text, "\"decision\":\"PROMOTE\""));
     assert_non_null(strstr(text, "\"n_pos_band\":\"100-499\""));
+    assert_non_null(strstr(text, "\"statement\":{\"unit\":\"patient\","
+                                 "\"epsilon_upper\":\"1.5\",\"steps\":\"30\"}"));
+    json_decref(statement);
+    p.privacy.statement = NULL;
     assert_required_keys(text, n);
     uint64_t size;
     struct merkle_hash root;

@@ -60,6 +60,7 @@ static void every_line_is_there(void **unused)
         "audited",     "tuning",    "not_covered", "noise_floor",           "plan_hash"};
     static const char *const NUMBERS[] = {"max_sites_per_patient",
                                           "sampling_rate",
+                                          "noise_share_of_a_site",
                                           "noise_multiplier",
                                           "effective_noise",
                                           "rounding_slack",
@@ -96,6 +97,33 @@ static void every_line_is_there(void **unused)
     assert_true(at(s, "epsilon_at_delta_1e-9") > at(s, "epsilon_upper"));
     assert_true(at(s, "epsilon_at_two_sites") > 1.3 * at(s, "epsilon_upper"));
     json_decref(s);
+}
+
+/* Under secure aggregation the promise is another one, and says so. */
+static void shares_of_noise_are_told(void **unused)
+{
+    (void)unused;
+    static const char TEXT[] =
+        "version: 1\nstudy: s\nsites: [a, b, c, d, e]\npatient_id: id\n"
+        "label: {column: ill, type: binary, levels: [\"0\", \"1\"]}\n"
+        "features:\n  - {name: x, type: number, range: [0, 1]}\nmodel: {kind: logistic}\n"
+        "compression: none\n"
+        "aggregation: {rule: weighted-mean, secure: true, quorum: 4, deadline_s: 60}\n"
+        "validation: {every: 1, holdout: 0.25}\n"
+        "training: {rounds: 5, steps: 1, learning_rate: 0.1}\n"
+        "privacy: {mode: patient, epsilon: 1, noise_multiplier: 9, delta: 1.0e-5, clip_norm: 1}\n";
+    struct plan plan;
+    struct why why;
+    json_t *s = NULL;
+    if (!ok(plan_parse(&plan, "plan", TEXT, strlen(TEXT), &why)))
+        fail_msg("%s", why.text);
+    assert_true(ok(statement_of_plan(&plan, 200, &s, &why)));
+    assert_non_null(strstr(text_at(s, "against"), "only sums are seen"));
+    assert_null(strstr(text_at(s, "against"), "all of its noise"));
+    assert_true(fabs(at(s, "noise_share_of_a_site") * sqrt(3.0) / at(s, "noise_multiplier") - 1) <
+                1e-6);
+    json_decref(s);
+    plan_free(&plan);
 }
 
 /* The events are a list that the accountant takes and that gives the epsilon again. */
@@ -156,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_line_is_there),
+        cmocka_unit_test(shares_of_noise_are_told),
         cmocka_unit_test(figures_can_be_recomputed),
         cmocka_unit_test(findings_stand_beside_the_claim),
         cmocka_unit_test(without_privacy_nothing_is_promised),
