@@ -244,7 +244,6 @@ static void sums_are_exact(void **state)
         assert_int_equal(open_sum(1, survivors, total), MASK_OK);
         plain_sum(survivors, expected);
         assert_memory_equal(total, expected, sizeof total);
-        /* Without the reveals nothing of it is to be seen. */
         close_all();
     }
 }
