@@ -107,6 +107,13 @@ check "it says why" grep -q "alpha.*suspend\|pooled.*suspend" "$dir/look.txt"
 check "the model is suspended" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium model show second | grep -q suspended"
 check "the sites are told" within 10 grep -q "is suspended: do not use it" "$dir/log/beta"
 check "an incident is open, its clocks run" sh -c "CONSILIUM_IDENTITY=$dir/ruth $consilium incident list | grep -A2 serious | grep -q 'acknowledge *due'"
+reported() {
+    by ada report second --out "$dir/after" && grep -q "AUROC after the study" "$dir/after/report.html" &&
+        grep -q "Monitoring" "$dir/after/report.html" &&
+        holds "$dir/after/report.json" "len(r['monitors'][0]['looks']) == 3 and len(r['incidents']) == 1"
+}
+check "the report shows AUROC over time, findings and the incident" reported
+check "status shows the incident" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium status second | grep -q 'incident .*serious'"
 check "show tells every look" sh -c "CONSILIUM_IDENTITY=$dir/ada $consilium monitor show second | grep -c '  look ' | grep -q 3"
 check "one command puts the earlier model back" sh -c "CONSILIUM_IDENTITY=$dir/omar $consilium model rollback second --reason 'site data' && CONSILIUM_IDENTITY=$dir/ada $consilium model show first | grep -q promoted"
 
