@@ -143,7 +143,7 @@ static void forward(const struct attack_world *w, const struct parts *t, const f
         for (size_t k = 0; k < w->classes; k++)
             p[k] += hidden[h] * t->w2[h * w->classes + k];
     }
-    double most = -INFINITY;
+    double most = -(double)INFINITY;
     double total = 0.0;
     for (size_t k = 0; k < w->classes; k++)
         most = fmax(most, p[k]);
