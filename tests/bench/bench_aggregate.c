@@ -169,7 +169,7 @@ static void time_rule(const struct agg_means *means, const struct timing *t, int
         rows[i] = x + i * t->d;
     struct agg_source source = {.n = t->n, .d = t->d, .rows = rows};
     make_rule(t, &rule);
-    best[0] = best[1] = INFINITY;
+    best[0] = best[1] = (double)INFINITY;
     for (int turn = 0; turn < turns; turn++) {
         best[0] = fmin(best[0], read_time(x, t->n * t->d, means->threads));
         double start = now();
