@@ -481,6 +481,9 @@ static struct result make_passport(struct filling *f, char **ret_text, struct wh
     TRY(decide_again(f, why));
     TRY(fill_texts(f, why));
     f->statement = statement_of_study(&f->running->plan, &f->running->study);
+    if (f->statement)
+        json_object_set_new(f->statement, "noise_floor",
+                            json_string("each update's verdict stands in the study's report"));
     fill_passport(f, &passport);
     return seal(f, &passport, ret_text, why);
 }

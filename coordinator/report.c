@@ -242,6 +242,26 @@ static void join_figures(struct builder *b)
     }
 }
 
+/* What the noise-floor test found of the updates so far, into the privacy statement. */
+static void put_noise_floor(const struct builder *b, json_t *statement)
+{
+    long long looked = 0, flagged = 0;
+    size_t k, i;
+    json_t *line, *update;
+    json_array_foreach(b->rounds, k, line)
+    {
+        json_array_foreach(json_object_get(line, "updates"), i, update)
+        {
+            const json_t *noise = json_object_get(update, "noise");
+            const char *verdict = json_string_value(json_object_get(noise, "verdict"));
+            looked += verdict != NULL;
+            flagged += verdict && strcmp(verdict, "ok") != 0;
+        }
+    }
+    if (statement && looked > 0)
+        statement_add_findings(statement, NULL, looked, flagged);
+}
+
 static json_t *evaluated_site(const struct builder *b, const char *name)
 {
     size_t i;
@@ -386,6 +406,7 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
         json_array_append_new(sites, site_object(b, i));
     json_object_set_new(report, "sites", sites);
     json_t *statement = statement_of_study(&b->plan, s);
+    put_noise_floor(b, statement);
     json_object_set_new(report, "privacy", statement ? statement : json_null());
     json_object_set(report, "rounds", b->rounds);
     json_t *apart =
