@@ -31,33 +31,6 @@ struct bench {
     char detail[JUDGE_DETAIL_BYTES];
 };
 
-static const char *status_word(enum evaluation_status status)
-{
-    switch (status) {
-    case EVALUATION_OK:
-        return "ok";
-    case EVALUATION_NO_LABELS:
-        return "no_labels";
-    case EVALUATION_SINGLE_CLASS:
-        return "single_class";
-    case EVALUATION_BELOW_MINIMUM_CELL:
-        return "below_min_cell";
-    case EVALUATION_DEGENERATE_SCORES:
-        return "degenerate_scores";
-    case EVALUATION_INVALID_INPUT:
-        return "invalid_input";
-    case EVALUATION_REFUSED:
-        return "refused_by_policy";
-    case EVALUATION_BUDGET_EXHAUSTED:
-        return "budget_exhausted";
-    case EVALUATION_SCHEMA_MISMATCH:
-        return "schema_mismatch";
-    case EVALUATION_TOO_CLOSE:
-        return "too_close_to_earlier_holdout";
-    }
-    return "unknown";
-}
-
 static const char *absence_word(const struct study *study, uint32_t site)
 {
     if (site >= study->task.sites_count)
@@ -154,7 +127,7 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
     if (!report)
         return;
     const struct evaluation_figures *f = &report->evaluation.models[0].groups[0];
-    site->status = status_word(f->status);
+    site->status = pooling_status_word(f->status);
     site->n_pos = (size_t)f->positives;
     site->n_neg = (size_t)f->negatives;
     site->auc = f->auroc;

@@ -9,22 +9,49 @@
 
 static const double QUANTILE_975 = 1.959963984540054;
 
-static const struct evaluation_figures *everybody(const struct pooling_input *input)
+const struct evaluation_figures *pooling_everybody(const struct pooling_input *input)
 {
     return &input->evaluation.models[0].groups[0];
 }
 
-static double rows_of(const struct study *study, const struct pooling_input *input)
+double pooling_rows(const struct study *study, const struct pooling_input *input)
 {
-    const struct evaluation_figures *f = everybody(input);
+    const struct evaluation_figures *f = pooling_everybody(input);
     double rows = (double)f->positives + (double)f->negatives;
     return rows > 0 ? rows : (double)study->members[input->site].declared_patients;
+}
+
+const char *pooling_status_word(enum evaluation_status status)
+{
+    switch (status) {
+    case EVALUATION_OK:
+        return "ok";
+    case EVALUATION_NO_LABELS:
+        return "no_labels";
+    case EVALUATION_SINGLE_CLASS:
+        return "single_class";
+    case EVALUATION_BELOW_MINIMUM_CELL:
+        return "below_min_cell";
+    case EVALUATION_DEGENERATE_SCORES:
+        return "degenerate_scores";
+    case EVALUATION_INVALID_INPUT:
+        return "invalid_input";
+    case EVALUATION_REFUSED:
+        return "refused_by_policy";
+    case EVALUATION_BUDGET_EXHAUSTED:
+        return "budget_exhausted";
+    case EVALUATION_SCHEMA_MISMATCH:
+        return "schema_mismatch";
+    case EVALUATION_TOO_CLOSE:
+        return "too_close_to_earlier";
+    }
+    return "unknown";
 }
 
 static double figure(const struct pooling_input *input, size_t offset)
 {
     double value;
-    memcpy(&value, (const char *)everybody(input) + offset, sizeof value);
+    memcpy(&value, (const char *)pooling_everybody(input) + offset, sizeof value);
     return value;
 }
 
@@ -36,9 +63,9 @@ static double weighted(const struct study *study, const struct pooling_input *in
     double mass = 0, sum = 0, spread = 0;
     for (size_t i = 0; i < n; i++) {
         double y = figure(&inputs[i], offset);
-        if (everybody(&inputs[i])->status != EVALUATION_OK || !isfinite(y))
+        if (pooling_everybody(&inputs[i])->status != EVALUATION_OK || !isfinite(y))
             continue;
-        double w = rows_of(study, &inputs[i]);
+        double w = pooling_rows(study, &inputs[i]);
         mass += w;
         sum += w * y;
         if (ret_se)
@@ -55,7 +82,7 @@ static double precise(const struct pooling_input *inputs, size_t n, size_t offse
     double mass = 0, sum = 0;
     for (size_t i = 0; i < n; i++) {
         double y = figure(&inputs[i], offset), se = figure(&inputs[i], se_offset);
-        if (everybody(&inputs[i])->status != EVALUATION_OK || !isfinite(y) || !(se > 0))
+        if (pooling_everybody(&inputs[i])->status != EVALUATION_OK || !isfinite(y) || !(se > 0))
             continue;
         mass += 1 / (se * se);
         sum += y / (se * se);
@@ -90,7 +117,7 @@ void pooling_compute(const struct study *study, const struct pooling_input *inpu
         precise(inputs, n, AT(calibration_intercept), AT(calibration_intercept_se));
     p->rows = 0;
     for (size_t i = 0; i < n; i++)
-        if (everybody(&inputs[i])->status == EVALUATION_OK)
-            p->rows += rows_of(study, &inputs[i]);
+        if (pooling_everybody(&inputs[i])->status == EVALUATION_OK)
+            p->rows += pooling_rows(study, &inputs[i]);
     p->score = isfinite(p->auroc) ? p->auroc : -p->loss;
 }

@@ -21,6 +21,15 @@ struct pooling {
     double score; /* what candidates are compared by: higher is better */
 };
 
+/* The figures of the set's first model for all patients of a site's holdout. */
+const struct evaluation_figures *pooling_everybody(const struct pooling_input *input);
+
+/* Rows behind those figures; declared patients where the counts are suppressed. */
+double pooling_rows(const struct study *study, const struct pooling_input *input);
+
+/* "ok", "no_labels", ...: the type of a site's answer in records, one fixed word each. */
+const char *pooling_status_word(enum evaluation_status status);
+
 /* Site figures are weighted by evaluated rows; the slope by its inverse variance. The interval is
  * normal on the logit scale with the sites' DeLong variances. */
 void pooling_compute(const struct study *study, const struct pooling_input *inputs, size_t n,

@@ -19,33 +19,6 @@
 
 static const double LEVEL = 0.95;
 
-const char *validation_status(enum evaluation_status status)
-{
-    switch (status) {
-    case EVALUATION_OK:
-        return "ok";
-    case EVALUATION_NO_LABELS:
-        return "no_labels";
-    case EVALUATION_SINGLE_CLASS:
-        return "single_class";
-    case EVALUATION_BELOW_MINIMUM_CELL:
-        return "below_min_cell";
-    case EVALUATION_DEGENERATE_SCORES:
-        return "degenerate_scores";
-    case EVALUATION_INVALID_INPUT:
-        return "invalid_input";
-    case EVALUATION_REFUSED:
-        return "refused_by_policy";
-    case EVALUATION_BUDGET_EXHAUSTED:
-        return "budget_exhausted";
-    case EVALUATION_SCHEMA_MISMATCH:
-        return "schema_mismatch";
-    case EVALUATION_TOO_CLOSE:
-        return "too_close_to_earlier";
-    }
-    return "unknown";
-}
-
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -54,18 +27,6 @@ static json_t *number(double value)
 static void put(json_t *o, const char *key, double value)
 {
     json_object_set_new(o, key, number(value));
-}
-
-static const struct evaluation_figures *everybody(const struct pooling_input *input)
-{
-    return &input->evaluation.models[0].groups[0];
-}
-
-static double rows_of(const struct study *study, const struct pooling_input *input)
-{
-    const struct evaluation_figures *f = everybody(input);
-    double rows = (double)f->positives + (double)f->negatives;
-    return rows > 0 ? rows : (double)study->members[input->site].declared_patients;
 }
 
 /* A claimed variance can only be held against Newcombe's where the counts are told. */
@@ -82,7 +43,7 @@ static const char *site_status(const struct evaluation_figures *f)
 {
     if (f->status == EVALUATION_OK && isfinite(f->auroc) && !plausible(f))
         return "implausible_variance";
-    return validation_status(f->status);
+    return pooling_status_word(f->status);
 }
 
 static bool used(const struct evaluation_figures *f)
@@ -113,12 +74,12 @@ static void put_drift(json_t *o, const struct evaluation_drift *drift)
 
 static json_t *site_json(const struct study *study, const struct pooling_input *input)
 {
-    const struct evaluation_figures *f = everybody(input);
+    const struct evaluation_figures *f = pooling_everybody(input);
     json_t *o = json_object();
     json_object_set_new(o, "name", json_string_nocheck(study->members[input->site].name));
     json_object_set_new(o, "status", json_string(site_status(f)));
     json_object_set_new(o, "used", json_boolean(used(f)));
-    put(o, "rows", rows_of(study, input));
+    put(o, "rows", pooling_rows(study, input));
     put(o, "auroc", f->auroc);
     put(o, "variance", f->auroc_variance);
     put(o, "accuracy", f->accuracy);
@@ -145,10 +106,10 @@ static void fill_pot(const struct study *study, const struct pooling_input *inpu
 {
     pot->k = 0;
     for (size_t i = 0; i < n && pot->k < PLAN_SITES_MAX; i++) {
-        const struct evaluation_figures *f = everybody(&inputs[i]);
+        const struct evaluation_figures *f = pooling_everybody(&inputs[i]);
         if (!used(f))
             continue;
-        pot->rows[pot->k] = rows_of(study, &inputs[i]);
+        pot->rows[pot->k] = pooling_rows(study, &inputs[i]);
         pot->auroc[pot->k] = f->auroc;
         pot->variance[pot->k] = f->auroc_variance;
         pot->k++;
@@ -175,11 +136,11 @@ static void put_accuracy(json_t *o, const struct study *study, const struct pool
 {
     double mass = 0.0, sum = 0.0;
     for (size_t i = 0; i < n; i++) {
-        const struct evaluation_figures *f = everybody(&inputs[i]);
+        const struct evaluation_figures *f = pooling_everybody(&inputs[i]);
         if (f->status != EVALUATION_OK || !isfinite(f->accuracy))
             continue;
-        mass += rows_of(study, &inputs[i]);
-        sum += rows_of(study, &inputs[i]) * f->accuracy;
+        mass += pooling_rows(study, &inputs[i]);
+        sum += pooling_rows(study, &inputs[i]) * f->accuracy;
     }
     put(o, "accuracy", mass > 0.0 ? sum / mass : (double)NAN);
 }
@@ -352,8 +313,8 @@ static json_t *non_results(const struct validation_case *in)
         const struct pooling_input *report = report_of(in, i);
         if (!report)
             add_non_result(list, in->study, i, absence(in->study, i));
-        else if (!used(everybody(report)))
-            add_non_result(list, in->study, i, site_status(everybody(report)));
+        else if (!used(pooling_everybody(report)))
+            add_non_result(list, in->study, i, site_status(pooling_everybody(report)));
     }
     return list;
 }

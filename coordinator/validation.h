@@ -37,7 +37,4 @@ struct result validation_text(const struct validation_case *in, char **ret_text,
 struct result validation_full(const struct validation_case *in, const char *text, char **ret_text,
                               struct why *why) MUST_CHECK;
 
-/* "ok", "no_labels", ...: the type of a site's answer. */
-const char *validation_status(enum evaluation_status status);
-
 #endif

@@ -171,6 +171,13 @@ static int monitor_start(int argc, char **argv)
     return ok(r) ? show(folder, argv[1], json) : cli_fail(r, &why);
 }
 
+static struct result ask_about(const char *folder, const char *action, const char *model,
+                               json_t **ret_answer, struct why *why)
+{
+    return ask_json(folder, "monitor", json_pack("{s:s, s:s}", "action", action, "model", model),
+                    ret_answer, why);
+}
+
 static int monitor_stop(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
@@ -183,9 +190,7 @@ static int monitor_stop(int argc, char **argv)
         return cli_usage("monitor stop takes one model; --help tells more");
     json_t *answer = NULL;
     struct why why;
-    struct result r =
-        ask_json(folder, "monitor", json_pack("{s:s, s:s}", "action", "stop", "model", argv[1]),
-                 &answer, &why);
+    struct result r = ask_about(folder, "stop", argv[1], &answer, &why);
     if (!ok(r))
         return cli_fail(r, &why);
     puts(json ? "{\"status\":\"stopped\"}" : "the model is no longer monitored");
@@ -218,9 +223,7 @@ static int monitor_look(int argc, char **argv)
         return cli_usage("monitor look takes one model; --help tells more");
     json_t *answer = NULL;
     struct why why;
-    struct result r =
-        ask_json(folder, "monitor", json_pack("{s:s, s:s}", "action", "look", "model", argv[1]),
-                 &answer, &why);
+    struct result r = ask_about(folder, "look", argv[1], &answer, &why);
     if (!ok(r))
         return cli_fail(r, &why);
     int code = CLI_OK;
