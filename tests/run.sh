@@ -52,8 +52,10 @@ awk -v status="$status" '
     /^result: / { result = ($0 ~ /exit status 0$/) ? 0 : ($0 ~ /exit status 77/) ? 77 : 1 }
     /^\[       OK \] / { ok++ }
     /^ok - / { ok++ }
-    /^not ok - / { bad++ }
-    /^\[  FAILED  \] / && !/test\(s\)/ { if (!seen[name $0]++) bad++ }
+    /^#   / { if (told) print; next }
+    { told = 0 }
+    /^not ok - / { bad++; told = 1; print name ": " $0 }
+    /^\[  FAILED  \] / && !/test\(s\)/ { if (!seen[name $0]++) { bad++; print name ": " $0 } }
     END {
         flush()
         if (status != 0 && failed == 0) failed = 1

@@ -31,27 +31,30 @@ check "simulated and real secure sums give the same model, bit for bit" same_mod
 shown() { "$agent" show "$dir/sites/rome" | grep -q "oslo has key"; }
 check "a site's record shows the keys of the others" shown
 
-# Whatever is killed costs a round at most.
-secure_plan rough 12 "$open" "training.steps: 20"
+# Whatever is killed costs a round at most. One site or another stands still all the time, so that what happens,
+# happens in a known stage and the study does not run away.
+secure_plan rough 20 "$open" "training.steps: 20"
 without_privacy rough
+freeze() { kill -STOP "$(vault_pid "$1")"; }
+thaw() { kill -CONT "$(vault_pid "$1")"; }
+told() { grep -q "study rough task $1" "$dir/log/coordinator"; }
+must freeze bern
 check "a second one is launched" by ada launch "$dir/rough.yaml"
 forgets_keys() {
-    forgets_left=30
-    until grep -q "study rough task [0-9]*: declined oslo: .*keys for round" "$dir/log/coordinator"; do
-        over rough && { echo "the study was over before"; return 1; }
-        [ $forgets_left -gt 0 ] || return 1
-        forgets_left=$((forgets_left - 1))
-        kill_part oslo vault || return 1
-    done
+    within 60 told "1: counted oslo" && within 60 told "1: counted rome" && kill_part oslo vault && freeze rome &&
+        thaw bern && within 60 told "[0-9]*: declined oslo: .*keys for round"
 }
 check "a vault killed between two stages drops out of its round" forgets_keys
 kill_coordinator() { end_process KILL coordinator && start_coordinator; }
 check "the coordinator is killed between two stages" kill_coordinator
 check "and again" kill_coordinator
-silent_site() { power_cut bonn && within 60 grep -q "study rough task [0-9]*: missed bonn" "$dir/log/coordinator"; }
+must thaw rome
+counted_oslo() { [ "$(grep -c "study rough task [0-9]*: counted oslo" "$dir/log/coordinator")" -ge 2 ]; }
+check "the vault takes part in the next round" within 60 counted_oslo
+silent_site() { freeze bern && power_cut bonn && thaw bern && within 60 told "[0-9]*: missed bonn"; }
 check "a site falls silent in a round" silent_site
 check "the study finishes" finish rough 150
-check "with all its rounds" holds "$dir/rough/report.json" "r['rounds_completed'] == 12"
+check "with all its rounds" holds "$dir/rough/report.json" "r['rounds_completed'] == 20"
 check "rounds closed without the silent site" holds "$dir/rough/report.json" \
     "any(len(x['counted']) == 3 for x in r['rounds'] if x['completed'])"
 check "and the model learnt" holds "$dir/rough/report.json" "r['pooled']['auroc'] > 0.7"
