@@ -54,9 +54,10 @@ must() {
     }
 }
 
-# within SECONDS COMMAND...: whether the command succeeds before the time is over.
+# within SECONDS COMMAND...: whether the command succeeds before the time is over: so many seconds on an idle machine,
+# thrice that on a busy one.
 within() {
-    within_left=$(($1 * 10))
+    within_left=$(($1 * 30))
     shift
     while ! "$@" >/dev/null 2>&1; do
         [ $within_left -gt 0 ] || {
@@ -135,6 +136,9 @@ network_pid() { pgrep -P "$(pid_of "$1")" -f 'consilium-agent run'; }
 kill_part() {
     part=$("$2_pid" "$1") && kill -KILL "$part" && within 10 another_part "$1" "$2" "$part"
 }
+# freeze SITE, thaw SITE: its vault stands still, and goes on. A round waits for a frozen site up to its deadline.
+freeze() { kill -STOP "$(vault_pid "$1")"; }
+thaw() { kill -CONT "$(vault_pid "$1")"; }
 another_part() { another=$("$2_pid" "$1") && [ "$another" != "$3" ]; }
 # power_cut SITE: agent and vault at once, without a word.
 power_cut() {
@@ -211,9 +215,17 @@ END
     mv "$dir/policy.new" "$dir/sites/$policy_site/policy.yaml"
 }
 
+# holdout_key SITE-FOLDER SEED: the secret by which the site would draw its holdout itself, so that every run of a test
+# judges on the same patients.
+holdout_key() {
+    mkdir -m 700 "$1/vault"
+    (umask 077 && printf '%032d' "$2" >"$1/vault/holdout.key")
+}
+
 # add_site NAME SEED SHIFT [PATIENTS]: enrolled, with data, mapping and a permissive policy; not started.
 add_site() {
     must enrol "$1" site "$dir/sites/$1"
+    must holdout_key "$dir/sites/$1" "$2"
     mkdir "$dir/sites/$1/data"
     patients "$dir/sites/$1/data/records.csv" "${4:-200}" "$2" "$3"
     printf 'version: 1\ndata: records.csv\ndeclared_patients: %d\n' "${4:-200}" >"$dir/sites/$1/mapping.yaml"
@@ -280,11 +292,11 @@ END
     done
 }
 
-# by WHO COMMAND...: a command of that user, say the researcher "ada", never longer than 30 s.
+# by WHO COMMAND...: a command of that user, say the researcher "ada", never longer than 90 s.
 by() {
     by_who=$dir/$1
     shift
-    CONSILIUM_IDENTITY=$by_who timeout 30 "$consilium" "$@"
+    CONSILIUM_IDENTITY=$by_who timeout 90 "$consilium" "$@"
 }
 # phase STUDY PHASE...: whether the study is in one of them.
 phase() {

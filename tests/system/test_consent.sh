@@ -16,7 +16,7 @@ for site in rome oslo bonn kiel; do start_site "$site"; done
 
 # follow STUDY: watches in the background, as a researcher would.
 follow() {
-    launch_process "watch-$1" env CONSILIUM_IDENTITY="$dir/ada" timeout 60 "$consilium" watch "$1"
+    launch_process "watch-$1" env CONSILIUM_IDENTITY="$dir/ada" timeout 180 "$consilium" watch "$1"
 }
 # followed STUDY CODE: the watch has ended with that code by itself.
 followed() {
@@ -116,6 +116,6 @@ check "check-data tells of a file that is not there" refuses 2 "records.csv" "$a
 end_process TERM kiel
 printf 'version: 1\ndata: [\n' >"$dir/sites/kiel/mapping.yaml"
 check "a site with a mapping that is no YAML does not start, and says why" refuses 2 "mapping.yaml" \
-    timeout 20 env ASAN_OPTIONS=detect_leaks=0 "$agent" run "$dir/sites/kiel"
+    timeout 60 env ASAN_OPTIONS=detect_leaks=0 "$agent" run "$dir/sites/kiel"
 check "approving a study that is not there" refuses 2 "nowhere" "$agent" approve "$dir/sites/rome" nowhere
-check "a second coordinator on the same folder" refuses 1 "already runs" timeout 20 "$coordinator" --dir "$dir/consortium"
+check "a second coordinator on the same folder" refuses 1 "already runs" timeout 60 "$coordinator" --dir "$dir/consortium"

@@ -14,7 +14,7 @@ exits() {
 says() {
     says_code=$1
     shift
-    json timeout 100 "$consilium" privacy "$@" && holds "$dir/out.json" "$says_code"
+    json timeout 300 "$consilium" privacy "$@" && holds "$dir/out.json" "$says_code"
 }
 
 # ---- the commands ----------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ start_site south
 start_site east
 CONSILIUM_HOSTILE_FACTOR=-30 start_site mole --vault "$hostile_vault"
 
-plan guarded "north, south, east, mole" 400 "aggregation.rule: nnm+trimmed-mean" "aggregation.byzantine: 1" \
-    "aggregation.quorum: 3" "aggregation.deadline_s: 4" "validation.every: 400" "privacy.noise_multiplier: 30" "privacy.epsilon: 8"
-sed -i 's/^  quorum: 3/  quorum: 3\n  quarantine: 3\n  site_momentum: 0.5/; s/^  clip_norm: 1.0/  clip_norm: 1.0\n  noise_multiplier: 30/' \
+plan guarded "north, south, east, mole" 1000 "aggregation.rule: nnm+trimmed-mean" "aggregation.byzantine: 1" \
+    "aggregation.quorum: 3" "aggregation.deadline_s: 4" "validation.every: 1000" "privacy.noise_multiplier: 45" "privacy.epsilon: 8"
+sed -i 's/^  quorum: 3/  quorum: 3\n  quarantine: 3\n  site_momentum: 0.5/; s/^  clip_norm: 1.0/  clip_norm: 1.0\n  noise_multiplier: 45/' \
     "$dir/guarded.yaml"
 check "a study with a quarantine" by ada launch "$dir/guarded.yaml"
 quarantined() {

@@ -95,7 +95,7 @@ check "an auditor may not launch" refuses 1 "auditor" by uma launch "$dir/again.
 end_process TERM rome
 end_process TERM coordinator
 # runs COMMAND...: what should end at once by itself, without the leak check that the vault's sandbox forbids.
-runs() { ASAN_OPTIONS=detect_leaks=0 timeout 20 "$@"; }
+runs() { ASAN_OPTIONS=detect_leaks=0 timeout 60 "$@"; }
 ledger=$dir/sites/rome/vault/ledger
 cp "$ledger" "$dir/ledger"
 python3 -c 'import sys; p = sys.argv[1]; b = bytearray(open(p, "rb").read()); b[len(b) // 2] ^= 1; open(p, "wb").write(b)' "$ledger"

@@ -22,7 +22,7 @@ sed -i 's/^model: .*/model: {kind: logistic, site_intercept: true}/; s/^  steps:
 must by ada launch "$dir/same.yaml"
 must finish same 90
 
-simulate() { timeout 60 "$consilium" simulate "$@"; }
+simulate() { timeout 180 "$consilium" simulate "$@"; }
 simulate_into() {
     mkdir -p "$dir/$1" && simulate --plan "$2" --data "$dir/sites" --json >"$dir/$1/report.json"
 }

@@ -39,11 +39,11 @@ check "no such update was ever counted" holds "$dir/poison/report.json" \
 check "and each is named with a reason in every round" holds "$dir/poison/report.json" \
     "all({x['site'] for x in t['refused'] if x['reason']} == {'nana', 'giga'} for t in r['rounds'])"
 
-plan long "rome, oslo, bonn" 40 "training.steps: 30"
+plan long "rome, oslo, bonn" 40 "training.steps: 30" "aggregation.deadline_s: 60"
 check "a long study" by ada launch "$dir/long.yaml"
 revoke() {
-    within 20 past long 6 &&
-        "$consilium" site revoke "$dir/consortium" bonn --reason "the laptop was stolen"
+    within 20 past long 6 && freeze rome &&
+        "$consilium" site revoke "$dir/consortium" bonn --reason "the laptop was stolen" && thaw rome
 }
 check "a site is revoked in the middle of it" revoke
 check "it finishes without that site" finish long 60

@@ -40,7 +40,7 @@ promote() { # promote STUDY: proposed, shadow, pilot, promoted
 run() { # run FILE ARGUMENT...: a validation as JSON into FILE; its exit code is kept
     out=$1
     shift
-    CONSILIUM_IDENTITY=$dir/ada timeout 120 "$consilium" validate "$@" --wait --json >"$dir/$out" 2>"$dir/run.err" || [ $? = 1 ] || { cat "$dir/run.err"; return 1; }
+    CONSILIUM_IDENTITY=$dir/ada timeout 360 "$consilium" validate "$@" --wait --json >"$dir/$out" 2>"$dir/run.err" || [ $? = 1 ] || { cat "$dir/run.err"; return 1; }
 }
 status_of() { # status_of FILE SITE STATUS
     holds "$dir/$1" "[s['status'] for s in r['record']['non_results'] if s['name'] == '$2'] == ['$3']"
@@ -94,7 +94,7 @@ must start_site beta
 check "a retired model is not watched" refuses 1 "not monitored" by ada monitor start first
 check "monitoring starts" by ada monitor start second --looks 4 --owner omar
 check "a second start is refused" refuses 1 "already" by ada monitor start second
-look() { CONSILIUM_IDENTITY=$dir/ada timeout 120 "$consilium" monitor look second --wait >"$dir/look.txt" 2>&1 || { cat "$dir/look.txt"; return 1; }; }
+look() { CONSILIUM_IDENTITY=$dir/ada timeout 360 "$consilium" monitor look second --wait >"$dir/look.txt" 2>&1 || { cat "$dir/look.txt"; return 1; }; }
 check "the first look finds nothing" look
 check "the second look finds nothing" look
 shuffle() { # every outcome of SITE is the other one; in place, as a site writes its file
