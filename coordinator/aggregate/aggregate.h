@@ -25,9 +25,11 @@ struct agg_point {
     enum agg_point_kind {
         AGG_POINT_DEFAULT, /* what the rule takes when nothing is said */
         AGG_POINT_ZERO,
-        AGG_POINT_MEAN,   /* mean of the rows */
-        AGG_POINT_MEDOID, /* the row with the smallest sum of distances to the others */
-        AGG_POINT_ROW,    /* one of the rows */
+        AGG_POINT_MEAN,     /* mean of the rows */
+        AGG_POINT_MEDOID,   /* the row with the smallest sum of distances to the others */
+        AGG_POINT_MAJORITY, /* mean of the floor(n/2)+1 rows nearest to the medoid, itself among
+                               them */
+        AGG_POINT_ROW,      /* one of the rows */
         AGG_POINT_GIVEN
     } kind;
     size_t row;
@@ -75,8 +77,8 @@ void agg_rule_free(struct agg_rule *rule);
 
 /* Sets the parameter called name (f, m, neighbours, T, L, nu, tau, c, trim_mass, alpha, s, idx,
  * filter_frac, perm, w, z0, v0, g0; hyphens and underscores alike) from text: a number, a list
- * separated by commas, or for points "zero", "mean", "medoid", "row:K" or a list. RESULT_INPUT when
- * unknown, malformed or out of bounds. */
+ * separated by commas, or for points "zero", "mean", "medoid", "majority", "row:K" or a list.
+ * RESULT_INPUT when unknown, malformed or out of bounds. */
 struct result agg_rule_set(struct agg_rule *rule, const char *name, const char *text,
                            struct why *why) MUST_CHECK;
 

@@ -300,8 +300,13 @@ bool agg_gram_is_sound(const struct agg_points *points, const double *gram)
 {
     /* float32 sums are good to about 1e-6 of a row's squared distance from the reference. */
     const double most = 64.0;
+    const double least = 1e-24; /* squares of smaller rows sink below float32's normal numbers */
     size_t n = points->n;
     size_t m = agg_points_count(points);
+    /* A row whose square overflows float32, such as 1e30 everywhere, spoils its products. */
+    for (size_t i = 0; i < m * m; i++)
+        if (!isfinite(gram[i]))
+            return false;
     double *work = calloc(3 * n, sizeof *work);
     if (!work || n < 2) {
         free(work);
@@ -321,5 +326,5 @@ bool agg_gram_is_sound(const struct agg_points *points, const double *gram)
     double reference = order_median(n, own);
     double typical = order_median(n, apart);
     free(work);
-    return reference <= most * typical;
+    return reference <= most * typical && typical >= least;
 }

@@ -216,7 +216,10 @@ static bool parse_named_point(const char *text, struct agg_point *point)
     static const struct {
         const char *name;
         enum agg_point_kind kind;
-    } NAMES[] = {{"zero", AGG_POINT_ZERO}, {"mean", AGG_POINT_MEAN}, {"medoid", AGG_POINT_MEDOID}};
+    } NAMES[] = {{"zero", AGG_POINT_ZERO},
+                 {"mean", AGG_POINT_MEAN},
+                 {"medoid", AGG_POINT_MEDOID},
+                 {"majority", AGG_POINT_MAJORITY}};
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         if (strcmp(text, NAMES[i].name) == 0) {
             free(point->values);

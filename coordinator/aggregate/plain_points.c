@@ -51,7 +51,7 @@ void plain_combine(const struct plain_rows *rows, const double *coef, double *ou
 
 static void start_at(const struct agg_point *point, enum agg_point_kind by_default,
                      const struct plain_rows *rows, const double *squared, const double *share,
-                     double *z)
+                     double *work, double *z)
 {
     enum agg_point_kind kind = point->kind == AGG_POINT_DEFAULT ? by_default : point->kind;
     switch (kind) {
@@ -64,6 +64,10 @@ static void start_at(const struct agg_point *point, enum agg_point_kind by_defau
         return;
     case AGG_POINT_MEDOID:
         memcpy(z, rows->x[solve_medoid(rows->n, squared)], rows->d * sizeof *z);
+        return;
+    case AGG_POINT_MAJORITY:
+        solve_majority(rows->n, squared, work);
+        plain_combine(rows, work, z);
         return;
     case AGG_POINT_ROW:
         memcpy(z, rows->x[point->row], rows->d * sizeof *z);
@@ -93,7 +97,7 @@ struct result plain_geomedian(enum agg_kind kind, const struct agg_params *p,
     for (size_t i = 0; i < n; i++)
         share[i] = (rows->weight ? rows->weight[i] : 1.0) / total;
     struct weiszfeld s = weiszfeld_schedule(kind, p);
-    start_at(&p->z0, s.start, rows, squared, share, out);
+    start_at(&p->z0, s.start, rows, squared, share, b, out);
     for (size_t turn = 0; turn < s.turns; turn++) {
         for (size_t i = 0; i < n; i++)
             radius[i] = plain_distance(d, rows->x[i], out);
@@ -132,7 +136,7 @@ struct result plain_centered_clipping(const struct agg_params *p, const struct p
     double *next = memory + 3 * n;
     for (size_t i = 0; i < n; i++)
         share[i] = 1.0 / (double)n;
-    start_at(&p->v0, AGG_POINT_ZERO, rows, squared, share, out);
+    start_at(&p->v0, AGG_POINT_ZERO, rows, squared, share, factor, out);
     double tau = p->tau;
     size_t turns = p->iterations ? p->iterations : 1;
     for (size_t turn = 0; turn < turns; turn++) {

@@ -44,7 +44,7 @@ const struct agg_descriptor AGG_RULES[AGG_KINDS] = {
          "each coordinate near honest ones; breaks under strong privacy noise",
          "El Mhamdi et al., ICML 2018"),
     RULE(GEOMEDIAN, "geomedian", RULE, AGG_NEEDS_GRAM, 2, false, NONE, "w nu T z0 alpha",
-         "kappa <= 4(1+f/(n-2f))^2; smoothed with a scale-free nu, from the medoid",
+         "kappa <= 4(1+f/(n-2f))^2; smoothed with a scale-free nu, from the rows around the medoid",
          "Pillutla et al., IEEE TSP 2022; " ALLOUAH),
     RULE(GEOMEDIAN_SMOOTHED, "geomedian-smoothed", RULE, AGG_NEEDS_GRAM, 2, false, NONE, "nu T z0",
          "as geomedian while nu is far below the distances; the plain mean when above them",

@@ -31,6 +31,9 @@ struct result solve_nnm(size_t n, const double *squared, size_t f, const double 
 /* Row with the smallest sum of distances (not squared) to the others. */
 size_t solve_medoid(size_t n, const double *squared);
 
+/* coef[n]: the mean of the floor(n/2)+1 rows nearest to the medoid, ties to the lowest row. */
+void solve_majority(size_t n, const double *squared, double *coef);
+
 /* Adaptive robust clipping: factor[i] brings the floor(2f(n-f)/n) largest norms down to the next
  * largest. False when memory is short. */
 bool solve_arc(size_t n, const double *norm, size_t f, double *factor);

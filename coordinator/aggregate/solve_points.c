@@ -22,7 +22,8 @@ struct weiszfeld weiszfeld_schedule(enum agg_kind kind, const struct agg_params 
         return (struct weiszfeld){AGG_POINT_ZERO, p->nu > 0.0 ? p->nu : 0.1,
                                   p->iterations ? p->iterations : 3, -1.0, 0.0};
     default:
-        return (struct weiszfeld){AGG_POINT_MEDOID, p->nu, p->iterations ? p->iterations : 32,
+        /* A row itself is no start: its distance of zero would hold the iteration there. */
+        return (struct weiszfeld){AGG_POINT_MAJORITY, p->nu, p->iterations ? p->iterations : 32,
                                   p->iterations ? -1.0 : 1e-5, 0.0};
     }
 }
@@ -33,27 +34,23 @@ double weiszfeld_scale_free(size_t n, const double *radius, double *work)
     return fmax(1e-6 * order_median(n, work), 1e-300);
 }
 
-static size_t medoid_of(const struct solve_cloud *cloud)
+/* Squared distances of the n rows, [n][n]; NULL when memory is short. */
+static double *squared_distances(const struct solve_cloud *cloud)
 {
+    size_t n = cloud->n;
     size_t m = cloud->m;
-    size_t best = 0;
-    double best_sum = INFINITY;
-    for (size_t i = 0; i < cloud->n; i++) {
-        double sum = 0.0;
-        for (size_t j = 0; j < cloud->n; j++) {
-            const double *g = cloud->gram;
-            sum += sqrt(fmax(0.0, g[i * m + i] + g[j * m + j] - 2.0 * g[i * m + j]));
-        }
-        if (sum < best_sum) {
-            best_sum = sum;
-            best = i;
-        }
-    }
-    return best;
+    const double *g = cloud->gram;
+    double *squared = calloc(n * n, sizeof *squared);
+    for (size_t i = 0; squared && i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            squared[i * n + j] = squared[j * n + i] =
+                fmax(0.0, g[i * m + i] + g[j * m + j] - 2.0 * g[i * m + j]);
+    return squared;
 }
 
-static void start_at(const struct agg_point *point, enum agg_point_kind by_default,
-                     const struct solve_cloud *cloud, const double *share, double *c)
+static struct result start_at(const struct agg_point *point, enum agg_point_kind by_default,
+                              const struct solve_cloud *cloud, const double *share, double *c,
+                              struct why *why)
 {
     enum agg_point_kind kind = point->kind == AGG_POINT_DEFAULT ? by_default : point->kind;
     memset(c, 0, cloud->m * sizeof *c);
@@ -61,20 +58,28 @@ static void start_at(const struct agg_point *point, enum agg_point_kind by_defau
     case AGG_POINT_DEFAULT:
     case AGG_POINT_ZERO:
         c[cloud->origin] = 1.0;
-        return;
+        return DONE;
     case AGG_POINT_MEAN:
         memcpy(c, share, cloud->n * sizeof *c);
-        return;
-    case AGG_POINT_MEDOID:
-        c[medoid_of(cloud)] = 1.0;
-        return;
+        return DONE;
     case AGG_POINT_ROW:
         c[point->row] = 1.0;
-        return;
+        return DONE;
     case AGG_POINT_GIVEN:
         c[cloud->given] = 1.0;
-        return;
+        return DONE;
+    case AGG_POINT_MEDOID:
+    case AGG_POINT_MAJORITY:
+        break;
     }
+    CLEANUP(free_pointer) double *squared = squared_distances(cloud);
+    if (!squared)
+        return failed(why, RESULT_SYSTEM, "no memory for the distances of %zu rows", cloud->n);
+    if (kind == AGG_POINT_MEDOID)
+        c[solve_medoid(cloud->n, squared)] = 1.0;
+    else
+        solve_majority(cloud->n, squared, c);
+    return DONE;
 }
 
 /* image = G c; returns c'G c. */
@@ -119,7 +124,7 @@ struct result solve_geomedian(enum agg_kind kind, const struct agg_params *p,
     for (size_t i = 0; i < n; i++)
         share[i] = (cloud->weight ? cloud->weight[i] : 1.0) / total;
     struct weiszfeld s = weiszfeld_schedule(kind, p);
-    start_at(&p->z0, s.start, cloud, share, c);
+    TRY(start_at(&p->z0, s.start, cloud, share, c, why));
     double form = apply(cloud, c, image);
     for (size_t turn = 0; turn < s.turns; turn++) {
         distances(cloud, image, form, radius);
@@ -161,7 +166,7 @@ struct result solve_centered_clipping(const struct agg_params *p, const struct s
     double *image = memory + 2 * m;
     for (size_t i = 0; i < n; i++)
         share[i] = 1.0 / (double)n;
-    start_at(&p->v0, AGG_POINT_ZERO, cloud, share, c);
+    TRY(start_at(&p->v0, AGG_POINT_ZERO, cloud, share, c, why));
     double tau = p->tau;
     size_t turns = p->iterations ? p->iterations : 1;
     for (size_t turn = 0; turn < turns; turn++) {

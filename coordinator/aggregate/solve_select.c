@@ -176,3 +176,17 @@ size_t solve_medoid(size_t n, const double *squared)
     }
     return best;
 }
+
+void solve_majority(size_t n, const double *squared, double *coef)
+{
+    struct keyed nearest[AGG_ROWS_MAX];
+    const double *apart = squared + solve_medoid(n, squared) * n;
+    size_t most = n / 2 + 1 < n ? n / 2 + 1 : n;
+    for (size_t i = 0; i < n; i++) {
+        nearest[i] = (struct keyed){apart[i], (uint32_t)i};
+        coef[i] = 0.0;
+    }
+    order_keyed(n, nearest);
+    for (size_t k = 0; k < most; k++)
+        coef[nearest[k].index] = 1.0 / (double)most;
+}

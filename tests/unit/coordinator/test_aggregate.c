@@ -324,6 +324,30 @@ static void order_does_not_matter(void **state)
     }
 }
 
+/* The geometric median of few rows is none of them; the default must not stay at the one it begins
+ * next to. */
+static void default_geomedian_leaves_its_start(void **state)
+{
+    (void)state;
+    double x[9 * 16];
+    for (size_t n = 2; n <= 9; n++) {
+        for (size_t i = 0; i < n * 16; i++)
+            x[i] = uniform() - 0.5;
+        double got[16];
+        double want[16];
+        double far = 0.0;
+        double size = 0.0;
+        run("geomedian", 0, n, 16, x, got);
+        run("geomedian-converged", 0, n, 16, x, want);
+        for (size_t c = 0; c < 16; c++) {
+            far += (got[c] - want[c]) * (got[c] - want[c]);
+            size += want[c] * want[c];
+        }
+        if (!(sqrt(far) < 1e-2 * sqrt(size)))
+            fail_msg("n = %zu: off by %g of %g", n, sqrt(far), sqrt(size));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +362,7 @@ int main(void)
         cmocka_unit_test(caf_ends),
         cmocka_unit_test(truncation),
         cmocka_unit_test(order_does_not_matter),
+        cmocka_unit_test(default_geomedian_leaves_its_start),
     };
     return cmocka_run_group_tests_name("aggregate", tests, NULL, NULL);
 }

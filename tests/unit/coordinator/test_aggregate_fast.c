@@ -212,6 +212,37 @@ static void far_rows_do_not_blur_near_ones(void **state)
     drop(&s);
 }
 
+/* One row whose squares overflow float32, and rows whose squares vanish in it. */
+static void extreme_sizes_are_redone_in_double(void **state)
+{
+    (void)state;
+    static const char *const SOME[] = {
+        "geomedian-converged", "centered-clipping", "geomedian", "nnm+trimmed-mean", "caf", "krum"};
+    float fast[4096];
+    double plain[4096];
+    for (int tiny = 0; tiny < 2; tiny++) {
+        struct sample s = make(33, 4096, 0);
+        for (size_t at = 0; at < 33 * s.d; at++)
+            if (tiny || at / s.d == 3)
+                s.wide[at] = (double)(s.x[at] = tiny ? s.x[at] * 1e-25f : 1e30f);
+        for (size_t k = tiny ? 3 : 0; k < 6; k++) {
+            struct why why = {""};
+            struct agg_rule rule = rule_of(SOME[k], 5, 33);
+            run_fast(&rule, &s, kernels_best(), 2, fast);
+            assert_true(ok(agg_run_f64(&rule, 33, s.d, s.wide_rows, plain, NULL, &why)));
+            for (size_t c = 0; tiny && c < s.d; c++) {
+                fast[c] *= 1e25f;
+                plain[c] *= 1e25;
+            }
+            double error = gap(s.d, fast, plain);
+            if (!(error < 2e-6))
+                fail_msg("%s, %s rows: %g", SOME[k], tiny ? "tiny" : "huge", error);
+            agg_rule_free(&rule);
+        }
+        drop(&s);
+    }
+}
+
 static void threads_and_kernels_change_nothing(void **state)
 {
     (void)state;
@@ -379,6 +410,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_is_the_plain_rule),
         cmocka_unit_test(far_rows_do_not_blur_near_ones),
+        cmocka_unit_test(extreme_sizes_are_redone_in_double),
         cmocka_unit_test(threads_and_kernels_change_nothing),
         cmocka_unit_test(decoded_rows_are_the_same),
         cmocka_unit_test(shards_change_nothing),
