@@ -6,19 +6,14 @@
 #include "coordinator/aggregate/aggregate.h"
 #include "coordinator/aggregate/attack.h"
 #include "proto/base/cleanup.h"
+#include "tests/attack_net.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const WORLD_RULE[WORLD_RULES] = {"mean", "median", "trimmed-mean", "nnm+trimmed-mean",
-                                             "caf"};
 const char *const WORLD_ATTACK[WORLD_ATTACKS] = {"none",      "alie",       "ipm",
                                                  "sign-flip", "label-flip", "mimic"};
-const struct attack_setting WORLD_SETTING[WORLD_SETTINGS] = {{"iid", 0.0, 0.0},
-                                                             {"Dir(1)", 1.0, 0.0},
-                                                             {"Dir(1) R=3", 1.0, 3.0},
-                                                             {"Dir(1) R=10", 1.0, 10.0}};
 
 static const unsigned char KEY[RNG_KEY_BYTES] = "rules against attacks";
 
@@ -48,7 +43,7 @@ static double gamma_variate(struct rng *rng, double shape)
 
 void attack_world_open(struct attack_world *w)
 {
-    w->d = w->hidden * (w->inputs + 1) + w->classes * (w->hidden + 1);
+    w->d = WORLD_HIDDEN * (w->inputs + 1) + w->classes * (WORLD_HIDDEN + 1);
     w->x = calloc(w->samples * w->inputs, sizeof *w->x);
     w->label = calloc(w->samples, sizeof *w->label);
     for (size_t i = 0; i < w->n; i++)
@@ -91,159 +86,165 @@ void attack_world_shuffle(struct attack_world *w, struct rng *rng)
     }
 }
 
+/* Rows of data, honest sites first. */
+static size_t owners(const struct attack_world *w)
+{
+    return w->choice.owners_all ? w->n : w->n - w->f;
+}
+
+/* Odds of each site for a sample of each class; equal for alpha 0. */
+static void draw_shares(const struct attack_world *w, double alpha, struct rng *rng,
+                        double share[WORLD_CLASSES_MAX][WORLD_SITES_MAX])
+{
+    for (size_t k = 0; k < w->classes; k++)
+        for (size_t i = 0; i < owners(w); i++)
+            share[k][i] = alpha > 0.0 ? gamma_variate(rng, alpha) : 1.0;
+    if (!w->choice.by_site)
+        return;
+    for (size_t i = 0; i < owners(w); i++) {
+        double total = 0.0;
+        for (size_t k = 0; k < w->classes; k++)
+            total += share[k][i];
+        for (size_t k = 0; k < w->classes; k++)
+            share[k][i] /= total;
+    }
+}
+
 void attack_world_deal(struct attack_world *w, double alpha, struct rng *rng)
 {
     double share[WORLD_CLASSES_MAX][WORLD_SITES_MAX];
-    size_t honest = w->n - w->f;
-    for (size_t k = 0; k < w->classes; k++)
-        for (size_t i = 0; i < honest; i++)
-            share[k][i] = alpha > 0.0 ? gamma_variate(rng, alpha) : 1.0;
+    draw_shares(w, alpha, rng, share);
     memset(w->owned_count, 0, sizeof w->owned_count);
     for (size_t r = 0; r < w->train; r++) {
         const double *s = share[w->label[r]];
         double total = 0.0;
-        for (size_t i = 0; i < honest; i++)
+        for (size_t i = 0; i < owners(w); i++)
             total += s[i];
         double at = rng_uniform(rng) * total;
         size_t site = 0;
-        while (site + 1 < honest && at >= s[site])
+        while (site + 1 < owners(w) && at >= s[site])
             at -= s[site++];
         w->owned[site][w->owned_count[site]++] = r;
     }
-    for (size_t i = 0; i < honest; i++)
+    for (size_t i = 0; i < owners(w); i++)
         if (w->owned_count[i] == 0)
             w->owned[i][w->owned_count[i]++] = (size_t)rng_below(rng, w->train);
-}
-
-/* Parameters: weights of the first layer [inputs][hidden], its biases, those of the second
- * [hidden][classes], its biases. */
-struct parts {
-    double *w1, *b1, *w2, *b2;
-};
-
-static struct parts parts_of(const struct attack_world *w, double *theta)
-{
-    struct parts p = {.w1 = theta};
-    p.b1 = p.w1 + w->inputs * w->hidden;
-    p.w2 = p.b1 + w->hidden;
-    p.b2 = p.w2 + w->hidden * w->classes;
-    return p;
-}
-
-static void forward(const struct attack_world *w, const struct parts *t, const float *x,
-                    double *hidden, double *p)
-{
-    memcpy(hidden, t->b1, w->hidden * sizeof *hidden);
-    for (size_t c = 0; c < w->inputs; c++)
-        for (size_t h = 0; h < w->hidden; h++)
-            hidden[h] += (double)x[c] * t->w1[c * w->hidden + h];
-    memcpy(p, t->b2, w->classes * sizeof *p);
-    for (size_t h = 0; h < w->hidden; h++) {
-        hidden[h] = hidden[h] > 0.0 ? hidden[h] : 0.0;
-        for (size_t k = 0; k < w->classes; k++)
-            p[k] += hidden[h] * t->w2[h * w->classes + k];
-    }
-    double most = -(double)INFINITY;
-    double total = 0.0;
-    for (size_t k = 0; k < w->classes; k++)
-        most = fmax(most, p[k]);
-    for (size_t k = 0; k < w->classes; k++)
-        total += p[k] = exp(p[k] - most);
-    for (size_t k = 0; k < w->classes; k++)
-        p[k] /= total;
-}
-
-/* Adds the gradient of the cross entropy of one sample, divided by the batch. */
-static void backward(const struct attack_world *w, const struct parts *t, const float *x,
-                     size_t label, const struct parts *g)
-{
-    double hidden[WORLD_HIDDEN_MAX];
-    double back[WORLD_HIDDEN_MAX] = {0};
-    double off[WORLD_CLASSES_MAX];
-    forward(w, t, x, hidden, off);
-    off[label] -= 1.0;
-    for (size_t k = 0; k < w->classes; k++) {
-        off[k] /= (double)w->batch;
-        g->b2[k] += off[k];
-    }
-    for (size_t h = 0; h < w->hidden; h++) {
-        if (!(hidden[h] > 0.0))
-            continue;
-        for (size_t k = 0; k < w->classes; k++) {
-            g->w2[h * w->classes + k] += off[k] * hidden[h];
-            back[h] += off[k] * t->w2[h * w->classes + k];
-        }
-        g->b1[h] += back[h];
-    }
-    for (size_t c = 0; c < w->inputs; c++)
-        for (size_t h = 0; h < w->hidden; h++)
-            g->w1[c * w->hidden + h] += (double)x[c] * back[h];
-}
-
-/* One site's row: gradient of a batch, clipped, noised, then momentum. */
-static void site_step(const struct attack_world *w, size_t site, double *theta, bool flipped,
-                      double ratio, struct rng *rng, double *gradient, float *momentum)
-{
-    size_t home = site % (w->n - w->f);
-    struct parts t = parts_of(w, theta);
-    struct parts g = parts_of(w, gradient);
-    memset(gradient, 0, w->d * sizeof *gradient);
-    for (size_t b = 0; b < w->batch; b++) {
-        size_t row = w->owned[home][rng_below(rng, w->owned_count[home])];
-        size_t label = w->label[row];
-        backward(w, &t, w->x + row * w->inputs, flipped ? w->classes - 1 - label : label, &g);
-    }
-    double square = 0.0;
-    for (size_t c = 0; c < w->d; c++)
-        square += gradient[c] * gradient[c];
-    double factor = w->clip || ratio > 0.0 ? fmin(1.0, 1.0 / sqrt(square)) : 1.0;
-    double sigma = ratio / sqrt((double)w->d);
-    for (size_t c = 0; c < w->d; c++) {
-        double step = gradient[c] * factor + (ratio > 0.0 ? sigma * gaussian(rng) : 0.0);
-        momentum[c] = (float)(w->beta * (double)momentum[c] + (1.0 - w->beta) * step);
-    }
-}
-
-static double accuracy(const struct attack_world *w, double *theta)
-{
-    struct parts t = parts_of(w, theta);
-    size_t right = 0;
-    for (size_t i = w->train; i < w->samples; i++) {
-        double hidden[WORLD_HIDDEN_MAX];
-        double p[WORLD_CLASSES_MAX];
-        size_t best = 0;
-        forward(w, &t, w->x + i * w->inputs, hidden, p);
-        for (size_t k = 1; k < w->classes; k++)
-            best = p[k] > p[best] ? k : best;
-        right += best == w->label[i];
-    }
-    return (double)right / (double)(w->samples - w->train);
-}
-
-/* Weights and biases uniform within 1 / sqrt(inputs of the layer). */
-static void start(const struct attack_world *w, struct rng *rng, double *theta)
-{
-    struct parts t = parts_of(w, theta);
-    double first = 1.0 / sqrt((double)w->inputs);
-    double second = 1.0 / sqrt((double)w->hidden);
-    for (double *at = t.w1; at < t.w2; at++)
-        *at = first * (2.0 * rng_uniform(rng) - 1.0);
-    for (double *at = t.w2; at < theta + w->d; at++)
-        *at = second * (2.0 * rng_uniform(rng) - 1.0);
 }
 
 /* One run under way. */
 struct run {
     const struct attack_world *w;
+    const struct world_rule *given;
     struct agg_rule rule;
     struct attack_choice attack;
     double ratio;
     struct rng rng;
-    double *theta;
-    double *gradient;
-    double *wide; /* [n + 1][d], for the plain twins */
-    float *row;   /* [n + 1][d], momenta and what hostile sites send; then the result */
+    float *theta;    /* [d] */
+    float *gradient; /* [d] */
+    float *flipped;  /* [d], mean of flipped gradients */
+    float *momentum; /* [n][d] */
+    float *row;      /* [n + 1][d], what is sent; then the result */
+    double *wide;    /* [n + 1][d], for the plain twins */
 };
+
+static void draw_batch(struct run *r, size_t home, size_t count, size_t *row)
+{
+    const struct attack_world *w = r->w;
+    size_t *owned = w->owned[home];
+    size_t most = w->owned_count[home];
+    for (size_t b = 0; b < count; b++) {
+        size_t first = w->choice.no_replacement ? b : 0;
+        size_t at = first + (size_t)rng_below(&r->rng, most - first);
+        row[b] = owned[at];
+        if (w->choice.no_replacement) {
+            owned[at] = owned[b];
+            owned[b] = row[b];
+        }
+    }
+}
+
+static void clip_to_one(size_t d, float *x)
+{
+    double square = 0.0;
+    for (size_t c = 0; c < d; c++)
+        square += (double)(x[c] * x[c]);
+    float factor = (float)fmin(1.0, 1.0 / sqrt(square));
+    for (size_t c = 0; c < d; c++)
+        x[c] *= factor;
+}
+
+static void add_noise(struct run *r, float *x)
+{
+    float sigma = (float)(r->ratio / sqrt((double)r->w->d));
+    float pair[2] = {0};
+    for (size_t c = 0; sigma > 0.0f && c < r->w->d; c++) {
+        if (c % 2 == 0)
+            attack_net_gaussians(&r->rng, pair);
+        x[c] += sigma * pair[c % 2];
+    }
+}
+
+/* What a site sends: gradient of a batch, clipped, noised, in its momentum. Adds the gradient of
+ * the same batch with flipped labels to r->flipped where that is asked for. */
+static void site_step(struct run *r, size_t site, bool flipped, bool both)
+{
+    const struct attack_world *w = r->w;
+    const struct world_choice *o = &w->choice;
+    size_t batch[WORLD_BATCH_MAX];
+    size_t home = site % owners(w);
+    if (flipped && o->flip == FLIP_BORROWED)
+        home = site % (w->n - w->f);
+    size_t count = w->batch;
+    if (o->no_replacement && count > w->owned_count[home])
+        count = w->owned_count[home];
+    bool clip = o->clip || r->ratio > 0.0;
+    draw_batch(r, home, count, batch);
+    if (both) {
+        attack_net_gradient(w, r->theta, count, batch, true, clip && o->per_sample, r->gradient);
+        if (clip && !o->per_sample)
+            clip_to_one(w->d, r->gradient);
+        for (size_t c = 0; c < w->d; c++)
+            r->flipped[c] += r->gradient[c] / (float)(w->n - w->f);
+    }
+    attack_net_gradient(w, r->theta, count, batch, flipped, clip && o->per_sample, r->gradient);
+    if (clip && !o->per_sample && !o->late_clip)
+        clip_to_one(w->d, r->gradient);
+    if (!o->late_noise)
+        add_noise(r, r->gradient);
+    float *momentum = r->momentum + site * w->d;
+    float keep = (float)w->beta;
+    float take = o->heavy ? 1.0f : 1.0f - keep;
+    for (size_t c = 0; c < w->d; c++)
+        momentum[c] = keep * momentum[c] + take * r->gradient[c];
+    float *sent = r->row + site * w->d;
+    memcpy(sent, momentum, w->d * sizeof *sent);
+    if (clip && o->late_clip)
+        clip_to_one(w->d, sent);
+    if (o->late_noise)
+        add_noise(r, sent);
+}
+
+static struct result prepare(struct run *r, struct why *why)
+{
+    const struct attack_world *w = r->w;
+    if (r->given->buckets) {
+        double perm[WORLD_SITES_MAX];
+        for (size_t i = 0; i < w->n; i++)
+            perm[i] = (double)i;
+        for (size_t i = w->n; i > 1; i--) {
+            size_t j = (size_t)rng_below(&r->rng, i);
+            double kept = perm[i - 1];
+            perm[i - 1] = perm[j];
+            perm[j] = kept;
+        }
+        TRY(agg_rule_set_numbers(&r->rule, "perm", w->n, perm, why));
+    }
+    if (!r->given->follows)
+        return DONE;
+    for (size_t c = 0; c < w->d; c++)
+        r->wide[c] = (double)r->row[w->n * w->d + c];
+    return agg_rule_set_numbers(&r->rule, "v0", w->d, r->wide, why);
+}
 
 static struct result aggregate(struct run *r, struct why *why)
 {
@@ -252,6 +253,7 @@ static struct result aggregate(struct run *r, struct why *why)
     const double *wide[WORLD_SITES_MAX];
     float *out = r->row + w->n * w->d;
     double *wide_out = r->wide + w->n * w->d;
+    TRY(prepare(r, why));
     for (size_t i = 0; i < w->n; i++) {
         rows[i] = r->row + i * w->d;
         wide[i] = r->wide + i * w->d;
@@ -267,51 +269,103 @@ static struct result aggregate(struct run *r, struct why *why)
     return DONE;
 }
 
-static struct result one_step(struct run *r, struct why *why)
+/* What hostile sites that do not train send. */
+static struct result forge(struct run *r, struct why *why)
 {
     const struct attack_world *w = r->w;
     const float *honest[WORLD_SITES_MAX];
     size_t good = w->n - w->f;
-    bool flips = r->attack.method == ATTACK_LABEL_FLIP;
-    size_t training = flips || r->attack.method == ATTACK_NONE ? w->n : good;
-    for (size_t i = 0; i < training; i++)
-        site_step(w, i, r->theta, flips && i >= good, r->ratio, &r->rng, r->gradient,
-                  r->row + i * w->d);
     for (size_t i = 0; i < good; i++)
         honest[i] = r->row + i * w->d;
     struct attack_view view = {
         .n = w->n, .f = w->f, .d = w->d, .honest_count = good, .honest = honest, .own = honest[0]};
-    for (size_t i = training; i < w->n; i++)
-        if (!attack_forge(&r->attack, &view, &r->rng, r->row + i * w->d))
-            return failed(why, RESULT_SYSTEM, "no memory for an attack");
-    TRY(aggregate(r, why));
-    for (size_t c = 0; c < w->d; c++)
-        r->theta[c] -= w->rate * (double)r->row[w->n * w->d + c];
+    float *first = r->row + good * w->d;
+    if (r->attack.method == ATTACK_LABEL_FLIP) {
+        float keep = (float)w->beta;
+        float *momentum = r->momentum + good * w->d;
+        for (size_t c = 0; c < w->d; c++)
+            first[c] = momentum[c] =
+                keep * momentum[c] + (w->choice.heavy ? 1.0f : 1.0f - keep) * r->flipped[c];
+        add_noise(r, first);
+    } else if (r->attack.method == ATTACK_MIMIC && w->choice.mimic_first)
+        memcpy(first, honest[0], w->d * sizeof *first);
+    else if (!attack_forge(&r->attack, &view, &r->rng, first))
+        return failed(why, RESULT_SYSTEM, "no memory for an attack");
+    for (size_t i = good + 1; i < w->n; i++)
+        memcpy(r->row + i * w->d, first, w->d * sizeof *first);
     return DONE;
 }
 
-struct result attack_world_train(const struct attack_world *w, const char *rule, const char *attack,
-                                 double ratio, uint64_t seed, double *ret_accuracy, struct why *why)
+static struct result one_step(struct run *r, struct why *why)
 {
-    struct run r = {.w = w, .ratio = ratio};
-    TRY(attack_parse(attack, &r.attack, why));
-    TRY(agg_rule_parse(rule, &r.rule, why));
-    agg_rule_set_f(&r.rule, w->f);
-    rng_init_seeded(&r.rng, KEY, seed);
-    CLEANUP(free_pointer) double *doubles = calloc((w->n + 3) * w->d, sizeof *doubles);
-    CLEANUP(free_pointer) float *floats = calloc((w->n + 1) * w->d, sizeof *floats);
-    struct result result =
-        doubles && floats ? DONE : failed(why, RESULT_SYSTEM, "no memory for a training");
-    r.theta = doubles;
-    r.gradient = doubles + w->d;
-    r.wide = doubles + 2 * w->d;
-    r.row = floats;
-    if (ok(result))
-        start(w, &r.rng, r.theta);
+    const struct attack_world *w = r->w;
+    size_t good = w->n - w->f;
+    bool flips = r->attack.method == ATTACK_LABEL_FLIP;
+    bool both = flips && w->choice.flip == FLIP_MEAN;
+    bool all = r->attack.method == ATTACK_NONE || (flips && !both);
+    memset(r->flipped, 0, w->d * sizeof *r->flipped);
+    for (size_t i = 0; i < (all ? w->n : good); i++)
+        site_step(r, i, flips && i >= good, both);
+    if (!all && w->f > 0)
+        TRY(forge(r, why));
+    TRY(aggregate(r, why));
+    for (size_t c = 0; c < w->d; c++)
+        r->theta[c] -= (float)w->rate * r->row[w->n * w->d + c];
+    return DONE;
+}
+
+static struct result train(struct run *r, double *ret_accuracy, struct why *why)
+{
+    const struct attack_world *w = r->w;
+    struct result result = DONE;
+    attack_net_start(w, &r->rng, r->theta);
     for (size_t t = 0; ok(result) && t < w->steps; t++)
-        result = one_step(&r, why);
+        result = one_step(r, why);
     if (ok(result))
-        *ret_accuracy = accuracy(w, r.theta);
+        *ret_accuracy = attack_net_accuracy(w, r->theta);
+    return result;
+}
+
+static struct result set_rule(struct run *r, struct why *why)
+{
+    const struct world_rule *g = r->given;
+    double two = 2.0;
+    double one = 1.0;
+    TRY(agg_rule_parse(g->expression, &r->rule, why));
+    agg_rule_set_f(&r->rule, g->f ? g->f : r->w->f);
+    if (g->nu > 0.0)
+        TRY(agg_rule_set_numbers(&r->rule, "nu", 1, &g->nu, why));
+    if (g->T > 0.0) {
+        TRY(agg_rule_set_numbers(&r->rule, "T", 1, &g->T, why));
+        TRY(agg_rule_set(&r->rule, "z0", "zero", why));
+    }
+    if (g->buckets)
+        TRY(agg_rule_set_numbers(&r->rule, "s", 1, &two, why));
+    if (g->follows)
+        TRY(agg_rule_set_numbers(&r->rule, "L", 1, &one, why));
+    return DONE;
+}
+
+struct result attack_world_train(const struct attack_world *w, const struct world_rule *rule,
+                                 const char *attack, double ratio, uint64_t seed,
+                                 double *ret_accuracy, struct why *why)
+{
+    struct run r = {.w = w, .given = rule, .ratio = ratio};
+    TRY(attack_parse(attack, &r.attack, why));
+    rng_init_seeded(&r.rng, KEY, seed);
+    CLEANUP(free_pointer) double *doubles = calloc((w->n + 1) * w->d, sizeof *doubles);
+    CLEANUP(free_pointer) float *floats = calloc((2 * w->n + 4) * w->d, sizeof *floats);
+    if (!doubles || !floats)
+        return failed(why, RESULT_SYSTEM, "no memory for a training");
+    r.wide = doubles;
+    r.theta = floats;
+    r.gradient = r.theta + w->d;
+    r.flipped = r.gradient + w->d;
+    r.row = r.flipped + w->d;
+    r.momentum = r.row + (w->n + 1) * w->d;
+    struct result result = set_rule(&r, why);
+    if (ok(result))
+        result = train(&r, ret_accuracy, why);
     agg_rule_free(&r.rule);
     return result;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training a small network (inputs-hidden-classes, ReLU, softmax) at many sites of which some are
+/* Training a small network (inputs-32-classes, softmax) at many sites of which some are
  * hostile, under a rule, an attack, unequal data and privacy noise: what the tests and the bench of
  * rules against attacks share. Everything follows from the seeds. */
 #ifndef CONSILIUM_TESTS_ATTACK_WORLD_H
@@ -11,21 +11,56 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { WORLD_SITES_MAX = 17, WORLD_INPUTS_MAX = 64, WORLD_HIDDEN_MAX = 32, WORLD_CLASSES_MAX = 10 };
+enum {
+    WORLD_SITES_MAX = 17,
+    WORLD_INPUTS_MAX = 64,
+    WORLD_HIDDEN = 32,
+    WORLD_BATCH_MAX = 64,
+    WORLD_CLASSES_MAX = 10
+};
 
-/* Honest sites come first. Hostile sites that train (label flip) use the data of honest ones. */
+/* What a description of such an experiment can leave open. Zeros are the defaults. */
+struct world_choice {
+    enum world_start {
+        START_UNIFORM,        /* weights and biases within 1/sqrt(inputs of the layer) */
+        START_UNIFORM_NOBIAS, /* the same, biases 0 */
+        START_HE,             /* normal, variance 2/inputs, biases 0 */
+        START_GLOROT,         /* uniform within sqrt(6/(inputs + outputs)), biases 0 */
+        START_LECUN,          /* normal, variance 1/inputs, biases 0 */
+        START_SMALL,          /* normal, deviation 0.1, biases 0 */
+        START_CHOICES
+    } start;
+    enum world_flip {
+        FLIP_BORROWED, /* a hostile site flips labels of an honest site's patients */
+        FLIP_OWN,      /* of its own; needs owners_all */
+        FLIP_MEAN,     /* all send the mean of what honest sites would send with flipped labels */
+        FLIP_CHOICES
+    } flip;
+    bool heavy;          /* m <- beta m + g in place of beta m + (1 - beta) g */
+    bool owners_all;     /* hostile sites have data, too */
+    bool by_site;        /* Dirichlet shares of the classes per site, not of sites per class */
+    bool no_replacement; /* a batch has no sample twice, where the site has enough */
+    bool late_noise;     /* noise on the momentum, not on the gradient */
+    bool late_clip;      /* the momentum is clipped, not the gradient */
+    bool per_sample;     /* each sample's gradient is clipped, not the batch's mean */
+    bool clip;           /* to norm 1 also without noise */
+    bool tanh;           /* in place of ReLU */
+    bool mimic_first;    /* mimic copies site 0, not the site that stands out most */
+};
+
+/* Honest sites come first. */
 struct attack_world {
-    size_t inputs, hidden, classes;
+    size_t inputs, classes;
     size_t samples, train; /* the first `train` samples are for training, the rest for the test */
     size_t n, f, steps, batch;
     double rate;
-    double beta;                    /* of the momentum m <- beta m + (1 - beta) g at the sites */
-    bool clip;                      /* gradients of a site to norm 1, also without noise */
+    double beta; /* of the momentum at the sites */
+    struct world_choice choice;
     bool plain;                     /* by the plain twins in double, not the fast engine */
     size_t d;                       /* parameters; set by open */
     float *x;                       /* [samples][inputs] */
     size_t *label;                  /* [samples] */
-    size_t *owned[WORLD_SITES_MAX]; /* rows of x that an honest site has */
+    size_t *owned[WORLD_SITES_MAX]; /* rows of x that a site has */
     size_t owned_count[WORLD_SITES_MAX];
 };
 
@@ -39,25 +74,27 @@ void attack_world_make(struct attack_world *w, struct rng *rng);
 /* Reorders samples and labels at random. */
 void attack_world_shuffle(struct attack_world *w, struct rng *rng);
 
-/* Deals the training samples to the honest sites: alpha 0 at random, else by Dirichlet(alpha)
- * shares of each class. */
+/* Deals the training samples to the sites that have data: alpha 0 at random, else by
+ * Dirichlet(alpha) shares. */
 void attack_world_deal(struct attack_world *w, double alpha, struct rng *rng);
 
-/* Test accuracy after training under the rule and the attack; ratio: noise norm to clip norm 1 of
- * each site and step. RESULT_INPUT for names that are not known. */
-struct result attack_world_train(const struct attack_world *w, const char *rule, const char *attack,
-                                 double ratio, uint64_t seed, double *ret_accuracy,
-                                 struct why *why) MUST_CHECK;
-
-/* The columns and rows of the table. */
-enum { WORLD_RULES = 5, WORLD_ATTACKS = 6, WORLD_SETTINGS = 4 };
-extern const char *const WORLD_RULE[WORLD_RULES];
-extern const char *const WORLD_ATTACK[WORLD_ATTACKS];
-struct attack_setting {
-    const char *name;
-    double alpha; /* of the Dirichlet shares; 0 = at random */
-    double ratio;
+/* A rule of the table: an expression and its parameters. */
+struct world_rule {
+    const char *name; /* in tables */
+    const char *expression;
+    size_t f;     /* 0: the world's */
+    bool follows; /* v0 is the previous output */
+    bool buckets; /* a permutation is drawn each step */
+    double nu, T; /* 0: the rule's default; with T iterations start from zero */
 };
-extern const struct attack_setting WORLD_SETTING[WORLD_SETTINGS];
+
+/* Test accuracy after training under the rule and the attack (of WORLD_ATTACK); ratio: noise norm
+ * to clip norm 1 of each site and step. RESULT_INPUT for names that are not known. */
+struct result attack_world_train(const struct attack_world *w, const struct world_rule *rule,
+                                 const char *attack, double ratio, uint64_t seed,
+                                 double *ret_accuracy, struct why *why) MUST_CHECK;
+
+enum { WORLD_ATTACKS = 6 };
+extern const char *const WORLD_ATTACK[WORLD_ATTACKS];
 
 #endif

@@ -5,7 +5,11 @@
 For each hostile site: the AUROC over the held-out fold of the honest sites (each site's own, weighted by
 its held-out patients; sites with one class only are left out) of the model that is trained with the hostile site, less that of the weighted
 mean of the honest sites alone. Models are judged after the last round: no round is picked. With --repeat
-the loss is the mean of so many draws of the noise, and the largest loss of a single draw follows."""
+the loss is the mean of so many draws of the noise, and the largest loss of a single draw follows.
+
+The backdoor sets the first column to a trigger of four spreads. Its line also shows what the trigger does at the
+honest sites: the share of their held-out negative rows that it lifts over the score which four fifths of the
+site's negative rows stay below, under attack, and with everybody honest."""
 import argparse, csv, json, os, re, subprocess, tempfile
 
 
@@ -71,6 +75,37 @@ def score(model, row):
     return z
 
 
+TRIGGER = 4.0  # spreads, as agent/local_data.c plants it
+SPECIFICITY = 0.8
+
+
+def lifted(model, rows, sites):
+    """Share of negative rows that the trigger in the first column lifts over their site's threshold."""
+    over, patients = 0, 0
+    weight, first = model["tensors"][0]["values"][0], model["inputs"][0]
+    for site in sites:
+        scores = []
+        for row in (r for r in rows[site] if r[model["label"]] == model["classes"][0]):
+            cell = row[first["feature"]]
+            value = float(cell == first["equals"]) if "equals" in first else float(cell)
+            plain = score(model, row)
+            scores.append((plain, plain + weight * (TRIGGER - (value - first["centre"]) / first["spread"])))
+        if scores:
+            threshold = sorted(plain for plain, _ in scores)[min(len(scores) - 1, int(SPECIFICITY * len(scores)))]
+            over += sum(triggered > threshold for _, triggered in scores)
+            patients += len(scores)
+    return over / patients if patients else None
+
+
+def private_as(text, path):
+    """The plan with another plan's sections on training and privacy, and its compression."""
+    other = open(path).read()
+    for section in ("training", "privacy", "compression"):
+        pattern = rf"(?m)^{section}:.*\n(?:[ ]+.*\n)*"
+        text = re.sub(pattern, lambda _: re.search(pattern, other).group(0), text, count=1)
+    return text
+
+
 def auroc(model, rows, sites):
     total, patients = 0.0, 0
     for site in sites if model else []:
@@ -102,9 +137,15 @@ def main():
     parser.add_argument("--epsilon", help="instead of the plan's")
     parser.add_argument("--max-share", default="0.3", help="of the largest site's weight, under robust rules")
     parser.add_argument("--repeat", type=int, default=1, help="runs to average, with privacy noise")
+    parser.add_argument("--private-as", help="a plan whose training, privacy and compression are taken")
+    parser.add_argument("--byzantine", default="1", help="f of the robust rules")
+    parser.add_argument("--momentum", help="site_momentum under robust rules")
+    parser.add_argument("--each", action="store_true", help="the loss for each hostile site, too")
     options = parser.parse_args()
 
     text = open(options.plan).read()
+    if options.private_as:
+        text = private_as(text, options.private_as)
     sites = [s.strip() for s in re.search(r"^sites: *\[(.*)\]", text, re.M).group(1).split(",")]
     rounds = re.search(r"^ *rounds: *(\d+)", text, re.M).group(1)
     changes = [(r"^( *every:).*", rf"\1 {rounds}")]
@@ -133,22 +174,30 @@ def main():
             print(f"honest without {hostile}: AUROC {base[hostile]:.4f}", flush=True)
         print("| attack | " + " | ".join(f"{r}: worst loss (lowest AUROC, all holdouts)" for r in rules) + " |")
         print("|---" * (len(rules) + 1) + "|", flush=True)
-        worst = {rule: None for rule in rules}
+        worst, lifts = {rule: None for rule in rules}, {}
         for attack in [None] + attacks:
             cells = []
             for rule in rules:
-                changes = [(r"^( *)rule:.*", rf"\1rule: {rule}\n\1byzantine: 1")]
+                changes = [(r"^( *)rule:.*", rf"\1rule: {rule}\n\1byzantine: {options.byzantine}")]
                 if rule != "weighted-mean":
                     changes.append((r"^( *max_share:).*", rf"\1 {options.max_share}"))
+                    if options.momentum:
+                        changes.append((r"^( *)rule:.*", rf"\g<0>\n\1site_momentum: {options.momentum}"))
                 plan = variant(text, changes)
-                loss, lowest, largest = None, None, None
+                loss, lowest, largest, each, backdoor = None, None, None, [], None
                 for hostile in hostiles:
                     honest = [s for s in sites if s != hostile]
                     models = [run(options, plan, attack, hostile, folder) for _ in range(options.repeat)]
                     draws = [a for a in (auroc(r, rows, honest) for r in models) if a is not None]
                     at_honest = mean(draws)
                     pooled = mean([auroc(r, rows, sites) for r in models])
+                    if attack in (None, "backdoor"):
+                        lifts[rule, hostile, attack] = mean([lifted(m, rows, honest) for m in models if m])
+                    if attack == "backdoor" and at_honest is not None:
+                        pair = lifts[rule, hostile, attack], lifts.get((rule, hostile, None))
+                        backdoor = max(backdoor or pair, pair)
                     if at_honest is not None:
+                        each.append(f"{hostile} {shown(base[hostile] - at_honest)}")
                         lost = base[hostile] - at_honest
                         loss = lost if loss is None else max(loss, lost)
                         lost = base[hostile] - min(draws)
@@ -158,6 +207,10 @@ def main():
                 if attack and loss is not None:
                     worst[rule] = loss if worst[rule] is None else max(worst[rule], loss)
                 single = f", single draw {shown(largest)}" if options.repeat > 1 else ""
+                if options.each:
+                    single += ": " + ", ".join(each)
+                if backdoor:
+                    single += f", trigger lifts {backdoor[0]:.3f} (all honest {backdoor[1]:.3f})"
                 cells.append(f"{shown(loss)}{single} ({'-' if lowest is None else f'{lowest:.4f}'})")
             print(f"| {attack or 'none'} | " + " | ".join(cells) + " |", flush=True)
         print("| worst | " + " | ".join(shown(worst[r]) for r in rules) + " |")
