@@ -295,6 +295,7 @@ static const struct verb {
     {"head", verb_head},
     {"witnesses", verb_witnesses},
     {"gate", verb_gate, .needs_study = true},
+    {"look", verb_look, .needs_study = true, .changes = true},
     {"paper", verb_paper},
     {"papers", verb_papers},
     {"incidents", verb_incidents},

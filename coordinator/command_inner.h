@@ -53,6 +53,8 @@ struct result verb_incident(struct user_command *c, struct why *why) MUST_CHECK;
 
 /* command_validate.c; look: a monitor judges the run. */
 struct result verb_validate(struct user_command *c, struct why *why) MUST_CHECK;
+/* A later look of the gate at a submitted candidate. */
+struct result verb_look(struct user_command *c, struct why *why) MUST_CHECK;
 struct result verb_validations(struct user_command *c, struct why *why) MUST_CHECK;
 struct result command_run(struct user_command *c, bool look, struct why *why) MUST_CHECK;
 

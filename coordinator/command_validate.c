@@ -115,6 +115,51 @@ struct result command_run(struct user_command *c, bool look, struct why *why)
     return answer_opened(c, &row, why);
 }
 
+static struct result open_look(struct user_command *c, struct running *running,
+                               struct gate_look *look, struct validation_row *row, struct why *why)
+{
+    if (running->study.phase != STUDY_FINISHED)
+        return failed(why, RESULT_REFUSED,
+                      "study '%s' is %s: the gate looks again once it is finished and no other "
+                      "evaluation of it is open",
+                      c->study, study_phase_name(running->study.phase));
+    TRY(gate_look_prepare(c->drive, running, look, why));
+    json_t *evidence = NULL;
+    TRY(command_evidence(c, &evidence, why));
+    struct validate_order order = {
+        .model = look->candidate,
+        .asker = c->user->name,
+        .command = c->command->id,
+        .gate = look,
+        .evidence = evidence,
+    };
+    struct result r = validate_begin(c->drive, running, &order, c->now_ms, why);
+    json_decref(evidence);
+    TRY(r);
+    memcpy(row->model, look->candidate, PLAN_HASH_BYTES);
+    row->task = running->study.task.task;
+    snprintf(row->study, sizeof row->study, "%s", c->study);
+    return DONE;
+}
+
+struct result verb_look(struct user_command *c, struct why *why)
+{
+    struct running *running = NULL;
+    struct validation_row row = {.gate = true};
+    bool found = false;
+    TRY(validations_by_command(c->drive->options.store, c->command->id, &row, &found, why));
+    if (found)
+        return answer_opened(c, &row, why);
+    TRY(drive_load(c->drive, c->study, &running, why));
+    struct gate_look *look = calloc(1, sizeof *look);
+    if (!look)
+        return failed(why, RESULT_SYSTEM, "out of memory");
+    struct result r = open_look(c, running, look, &row, why);
+    gate_look_free(look);
+    free(look);
+    return ok(r) ? answer_opened(c, &row, why) : r;
+}
+
 struct result verb_validate(struct user_command *c, struct why *why)
 {
     return command_run(c, false, why);
@@ -124,10 +169,10 @@ static json_t *row_json(const struct validation_row *row, const char *record)
 {
     char hash[HEX_HASH_BYTES];
     hex_hash(hash, row->model);
-    json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:b, s:I, s:I, s:b}", "study", row->study, "task",
-                          (json_int_t)row->task, "model", hash, "by", row->asker, "look", row->look,
-                          "opened_ms", (json_int_t)row->opened_ms, "closed_ms",
-                          (json_int_t)row->closed_ms, "open", row->closed_ms == 0);
+    json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:I, s:I, s:b}", "study", row->study,
+                          "task", (json_int_t)row->task, "model", hash, "by", row->asker, "look",
+                          row->look, "gate", row->gate, "opened_ms", (json_int_t)row->opened_ms,
+                          "closed_ms", (json_int_t)row->closed_ms, "open", row->closed_ms == 0);
     if (record[0])
         json_object_set_new(o, "record", json_loads(record, 0, NULL));
     return o;

@@ -196,6 +196,7 @@ void drive_send_task(struct drive *drive, struct running *running, uint32_t site
     task->deadline_ms = study->task.deadline_ms;
     memcpy(task->object, running->parcel[packed]->offer.object, OBJECT_ID_BYTES);
     task->after_study = study->phase == STUDY_VALIDATING;
+    task->epochs_after = study->task.sites[site].epochs_after;
     drive_post(drive, name, now_ms);
     drive_send_parcel(drive, running->parcel[packed], name, study->name, study->task.task,
                       study_input(study), NULL, now_ms);

@@ -74,6 +74,30 @@ static bool usable(const struct gate_policy *policy, const struct gate_site *sit
     return false;
 }
 
+/* A holdout grows: its figures are of all epochs so far unless newer ones alone were asked for. */
+static struct ledger_report report_of(const struct judge_case *in,
+                                      const struct pooling_input *input)
+{
+    const struct evaluation_epoch *epoch = &input->evaluation.epoch;
+    return (struct ledger_report){
+        .site = in->study->members[input->site].name,
+        .epoch_first = epoch->first > 0 ? epoch->first : 1,
+        .epoch = epoch->number,
+    };
+}
+
+static json_t *reports_json(const struct judge_case *in)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < in->n; i++) {
+        struct ledger_report report = report_of(in, &in->inputs[i]);
+        json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "site", report.site, "epoch_first",
+                                              (json_int_t)report.epoch_first, "epoch",
+                                              (json_int_t)report.epoch));
+    }
+    return list;
+}
+
 struct result judge_alpha(const struct judge_case *in, const struct gate_policy *policy,
                           const struct gate_site *sites, size_t n_sites,
                           struct family_ledger *ledger, struct ledger_answer *answer,
@@ -88,12 +112,7 @@ struct result judge_alpha(const struct judge_case *in, const struct gate_policy 
         const struct pooling_input *input = &in->inputs[i];
         const char *name = in->study->members[input->site].name;
         good[i] = usable(policy, sites, n_sites, name);
-        /* A holdout grows: its figures are of all epochs so far. */
-        reports[i] = (struct ledger_report){
-            .site = name,
-            .epoch_first = 1,
-            .epoch = input->evaluation.epoch.number,
-        };
+        reports[i] = report_of(in, input);
     }
     struct ledger_event event = {
         .candidate = in->candidate,
@@ -127,11 +146,12 @@ json_t *judge_ledger_json(const struct judge_case *in, const struct ledger_answe
     char hex[HEX_HASH_BYTES];
     crypto_hash_sha256(hash, (const unsigned char *)text, strlen(text));
     hex_hash(hex, hash);
-    return json_pack("{s:o, s:i, s:I, s:b, s:b, s:b, s:I, s:s, s:o}", "policy",
+    return json_pack("{s:o, s:i, s:I, s:b, s:b, s:b, s:I, s:s, s:o, s:o}", "policy",
                      ledger_policy_json(in->ledger->policy), "index", (int)answer->index,
                      "alpha_micro", (json_int_t)answer->rule.alpha, "submitted", answer->submitted,
                      "looked", answer->looked, "static_holdout", answer->static_holdout,
                      "next_alpha_micro",
                      (json_int_t)family_ledger_next(in->ledger->ledger, in->ledger->policy),
-                     "state_sha256", hex, "compared", compared_json(in->ledger));
+                     "state_sha256", hex, "compared", compared_json(in->ledger), "reports",
+                     reports_json(in));
 }

@@ -15,6 +15,7 @@ struct validation_row {
     char asker[PLAN_NAME_BYTES];             /* who asked; of a look: the monitor's owner */
     unsigned char command[SESSION_ID_BYTES]; /* that asked for it; zeroes: the schedule */
     bool look;                               /* a monitor judges it */
+    bool gate;                               /* the gate judges it: a look at a candidate */
     uint64_t opened_ms, closed_ms;           /* closed_ms 0 = open */
 };
 

@@ -44,6 +44,8 @@ const char *pooling_status_word(enum evaluation_status status)
         return "schema_mismatch";
     case EVALUATION_TOO_CLOSE:
         return "too_close_to_earlier";
+    case EVALUATION_NOTHING_NEW:
+        return "no_newer_patients";
     }
     return "unknown";
 }

@@ -4,6 +4,7 @@
 #include "coordinator/replay_inner.h"
 
 #include "coordinator/command_evidence.h"
+#include "coordinator/judge.h"
 #include "coordinator/monitoring.h"
 #include "coordinator/validation.h"
 #include "coordinator/work_monitor.h"
@@ -62,7 +63,8 @@ static struct result check_opened(const struct replay_study *study, const json_t
                    ? DONE
                    : failed(why, RESULT_REFUSED, "nobody signed for this validation");
     }
-    TRY(evidence_open(entry, look ? "monitor" : "validate", &arguments, why));
+    bool gate = json_is_true(json_object_get(entry, "gate"));
+    TRY(evidence_open(entry, gate ? "look" : look ? "monitor" : "validate", &arguments, why));
     const char *model = text_of(arguments, "model"), *name = text_of(arguments, "study");
     bool same = strcmp(name, study->plan.study) == 0 || strcmp(model, study->plan.study) == 0 ||
                 (model[0] && strncmp(text_of(entry, "model"), model, strlen(model)) == 0);
@@ -82,10 +84,43 @@ static bool named(const json_t *names, const char *name)
     return false;
 }
 
+/* A look of the gate asks each site about what came after the candidate's submission, as the alpha
+ * ledger knows it. */
+static struct result check_epochs(struct replay_study *study, const json_t *entry, struct why *why)
+{
+    unsigned char family[PLAN_HASH_BYTES], model[PLAN_HASH_BYTES];
+    struct family_ledger *ledger = NULL;
+    unsigned index = 0;
+    size_t n = 0;
+    const char *hex = text_of(entry, "model");
+    const json_t *epochs = json_object_get(entry, "epochs_after");
+    if (!json_is_true(json_object_get(entry, "gate")))
+        return json_object_size(epochs) == 0
+                   ? DONE
+                   : failed(why, RESULT_REFUSED, "only the gate asks about newer epochs alone");
+    if (sodium_hex2bin(model, sizeof model, hex, strlen(hex), NULL, &n, NULL) != 0 ||
+        n != sizeof model)
+        return failed(why, RESULT_REFUSED, "the look names no model");
+    judge_family(&study->plan, family);
+    TRY(replay_ledger(study->world, family, &ledger, why));
+    TRY(family_ledger_may_look(ledger, &ledger->policy, model, &index, why));
+    for (uint32_t i = 0; i < study->members.members_count; i++) {
+        const char *name = study->members.members[i].name;
+        const json_t *after = json_object_get(epochs, name);
+        if (after &&
+            (uint64_t)json_integer_value(after) != family_ledger_epoch(ledger, index, name))
+            return failed(why, RESULT_REFUSED,
+                          "'%s' was asked about other epochs than those after the submission",
+                          name);
+    }
+    return DONE;
+}
+
 static struct result opened(struct replay_study *study, const json_t *entry, struct why *why)
 {
     struct round *task = &study->members.task;
     TRY(check_opened(study, entry, why));
+    TRY(check_epochs(study, entry, why));
     memset(task, 0, sizeof *task);
     task->task = task_of(entry);
     task->kind = TASK_EVALUATE;

@@ -32,6 +32,7 @@ struct round_site {
     unsigned char digest[PLAN_HASH_BYTES]; /* of the counted object's plaintext */
     char reason[MESSAGE_REASON_BYTES];     /* declined, refused, missed, set aside */
     enum decline decline;                  /* declined */
+    uint32_t epochs_after; /* it is asked about later holdout epochs only; 0 = about all */
 };
 
 /* Plain data: may be copied, compared and stored. */

@@ -7,17 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALIDATION_COLUMNS "study, task, model, asker, command, look, opened_ms, closed_ms, record"
+#define VALIDATION_COLUMNS                                                                         \
+    "study, task, model, asker, command, look, opened_ms, closed_ms, record, gate"
 
 struct result validations_open(struct store *store, const struct validation_row *row,
                                struct why *why)
 {
     static const char SQL[] = "INSERT INTO validations(" VALIDATION_COLUMNS ")"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')";
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', ?)";
     return db_run(store->db, why, SQL, db_text(row->study), db_int(row->task),
                   db_blob(row->model, PLAN_HASH_BYTES), db_text(row->asker),
                   db_blob(row->command, SESSION_ID_BYTES), db_int(row->look),
-                  db_int(row->opened_ms));
+                  db_int(row->opened_ms), db_int(row->gate));
 }
 
 struct result validations_close(struct store *store, const char *study, uint32_t task,
@@ -42,6 +43,7 @@ static struct result read_validation(struct db_rows *rows, struct validation_row
     row->look = db_column_int(rows, 5) != 0;
     row->opened_ms = db_column_int(rows, 6);
     row->closed_ms = db_column_int(rows, 7);
+    row->gate = db_column_int(rows, 9) != 0;
     return DONE;
 }
 

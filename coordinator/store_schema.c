@@ -129,6 +129,11 @@ static const char CONDUCT[] =
     "ALTER TABLE members ADD COLUMN quarantined INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE members ADD COLUMN quarantine TEXT NOT NULL DEFAULT '';";
 
+/* Later looks of the gate, at patients of newer holdout epochs. */
+static const char GATE_LOOKS[] =
+    "ALTER TABLE parts ADD COLUMN epochs_after INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE validations ADD COLUMN gate INTEGER NOT NULL DEFAULT 0;";
+
 const char *const STORE_MIGRATIONS[] = {FIRST,      REGISTRY, PATIENCE,  LEDGERS, PAPERS,
-                                        VALIDATION, SECURE,   WITNESSES, CONDUCT};
+                                        VALIDATION, SECURE,   WITNESSES, CONDUCT, GATE_LOOKS};
 const unsigned STORE_MIGRATIONS_COUNT = sizeof STORE_MIGRATIONS / sizeof STORE_MIGRATIONS[0];

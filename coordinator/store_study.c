@@ -67,14 +67,14 @@ static struct result write_part(struct store *store, const char *study, const st
                                 uint32_t i, struct why *why)
 {
     static const char SQL[] =
-        "INSERT INTO parts(study, task, position, standing, digest, reason, decline)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(study, task, position) DO UPDATE SET"
+        "INSERT INTO parts(study, task, position, standing, digest, reason, decline, epochs_after)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(study, task, position) DO UPDATE SET"
         " standing = excluded.standing, digest = excluded.digest, reason = excluded.reason,"
         " decline = excluded.decline";
     const struct round_site *p = &t->sites[i];
     return db_run(store->db, why, SQL, db_text(study), db_int(t->task), db_int(i),
                   db_int(p->standing), db_blob(p->digest, PLAN_HASH_BYTES), db_text(p->reason),
-                  db_int(p->decline));
+                  db_int(p->decline), db_int(p->epochs_after));
 }
 
 /* Writes what differs from the state in which the same task was written last (NULL: everything). */
@@ -235,8 +235,8 @@ static void read_task_row(struct db_rows *rows, struct round *t)
 static struct result read_parts(struct store *store, const char *study, struct round *t,
                                 struct why *why)
 {
-    static const char SQL[] = "SELECT position, standing, digest, reason, decline FROM parts "
-                              "WHERE study = ? AND task = ? ORDER BY position";
+    static const char SQL[] = "SELECT position, standing, digest, reason, decline, epochs_after"
+                              " FROM parts WHERE study = ? AND task = ? ORDER BY position";
     struct db_rows rows;
     bool row = true;
     struct result r = db_query(store->db, &rows, why, SQL, db_text(study), db_int(t->task));
@@ -254,6 +254,7 @@ static struct result read_parts(struct store *store, const char *study, struct r
         db_column_string(&rows, 3, p->reason, sizeof p->reason);
         uint64_t decline = db_column_int(&rows, 4);
         p->decline = decline <= DECLINE_LAST ? (enum decline)decline : DECLINE_OTHER;
+        p->epochs_after = (uint32_t)db_column_int(&rows, 5);
     }
     db_end(&rows);
     return r;

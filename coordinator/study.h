@@ -134,6 +134,7 @@ struct study_event {
     const char *reason;
     enum decline decline; /* DECLINED */
     const bool *asked;    /* VALIDATE: [members_count]; NULL = every site that allowed the study */
+    const uint32_t *epochs_after; /* VALIDATE: [members_count]; NULL = about whole holdouts */
 };
 
 /* One event. effects is emptied first; its first entry is STORE if anything changed. Errors leave

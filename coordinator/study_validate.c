@@ -40,8 +40,10 @@ struct result validate_open(struct study *study, const struct study_event *event
     task->quorum = 1;
     task->allowance_ms = study->allowance_ms;
     task->sites_count = study->members_count;
-    for (uint32_t i = 0; i < study->members_count; i++)
+    for (uint32_t i = 0; i < study->members_count; i++) {
         task->sites[i].standing = takes_part(study, event, i) ? STANDING_EXPECTED : STANDING_OUT;
+        task->sites[i].epochs_after = event->epochs_after ? event->epochs_after[i] : 0;
+    }
     memcpy(study->evaluation, event->evaluation, PLAN_HASH_BYTES);
     study->phase = STUDY_VALIDATING;
     effects->task = task->task;

@@ -87,6 +87,7 @@ static struct result append(struct drive *drive, const unsigned char *hash, cons
     memset(last, 0, sizeof *last);
     snprintf(last->name, sizeof last->name, "%s", name);
     last->parameters = single.models[0].parameters;
+    last->round = single.round; /* so that a site knows it by its hash */
     single.models[0].parameters = NULL;
     *ret_added = true;
     return DONE;
@@ -111,9 +112,8 @@ static struct result append_rivals(struct drive *drive, struct rivals *rivals,
     return added ? payload_model_set_encode(&models, &ret_with->bytes, &ret_with->n, why) : DONE;
 }
 
-/* The family's ledger; zeroed when it was never judged. */
-static struct result read_ledger(struct store *store, const unsigned char *family,
-                                 struct family_ledger **ret_ledger, struct why *why)
+struct result gate_read_ledger(struct store *store, const unsigned char *family,
+                               struct family_ledger **ret_ledger, struct why *why)
 {
     CLEANUP(free_pointer) char *text = NULL;
     TRY(registry_read_ledger(store, family, &text, why));
@@ -129,7 +129,7 @@ static struct result find_earlier(struct drive *drive, const unsigned char *fami
 {
     CLEANUP(free_pointer) struct family_ledger *ledger = NULL;
     unsigned against[LEDGER_COMPARATORS_MAX];
-    TRY(read_ledger(drive->options.store, family, &ledger, why));
+    TRY(gate_read_ledger(drive->options.store, family, &ledger, why));
     rivals->count = family_ledger_comparators(ledger, candidate, rivals->in_use.hash, against);
     for (size_t i = 0; i < rivals->count; i++) {
         struct judge_compared *earlier = &rivals->earlier[i];
@@ -303,7 +303,7 @@ struct result gate_judge(struct drive *drive, const struct running *running,
     TRY(read_rivals(drive, running->study.name, &rivals, &found, why));
     TRY(read_scope(drive, running, found ? rivals.in_use.hash : NULL, &scope, why));
     judge_family(&running->plan, out->family);
-    TRY(read_ledger(store, out->family, &family, why));
+    TRY(gate_read_ledger(store, out->family, &family, why));
     struct judge_ledger ledger = {.ledger = family,
                                   .policy = &rules.ledger,
                                   .compared = rivals.earlier,

@@ -25,6 +25,10 @@ struct result gate_add_incumbent(struct drive *drive, const struct running *runn
                                  const struct model_bytes *set, struct model_bytes *ret_with,
                                  char **ret_record, struct why *why) MUST_CHECK;
 
+/* The family's alpha ledger (free); zeroed when it was never judged. */
+struct result gate_read_ledger(struct store *store, const unsigned char *family,
+                               struct family_ledger **ret_ledger, struct why *why) MUST_CHECK;
+
 /* A judgement with its row of the registry. Zeroed: nothing was judged. */
 struct gated {
     bool used;

@@ -39,6 +39,27 @@ static json_t *asked_names(const struct study *study)
     return names;
 }
 
+/* What the gate will judge with once the sites have answered. */
+static struct result write_gate(struct store *store, const struct study *study,
+                                const struct gate_look *look, json_t *entry, struct why *why)
+{
+    char hash[HEX_HASH_BYTES];
+    json_t *epochs = json_object();
+    TRY(store_put_model(store, study->name, study->round, look->set_hash, look->set.bytes,
+                        look->set.n, why));
+    TRY(store_put_record(store, study->name, study->task.task, GATE_INCUMBENT_RECORD, look->record,
+                         why));
+    for (uint32_t i = 0; i < study->members_count; i++)
+        if (study->task.sites[i].epochs_after > 0)
+            json_object_set_new(epochs, study->members[i].name,
+                                json_integer((json_int_t)study->task.sites[i].epochs_after));
+    hex_hash(hash, look->set_hash);
+    json_object_set_new(entry, "gate", json_true());
+    json_object_set_new(entry, "set", json_string(hash));
+    json_object_set_new(entry, "epochs_after", epochs);
+    return DONE;
+}
+
 static struct result write_beginning(struct store *store, const struct study *study, void *context,
                                      struct why *why)
 {
@@ -48,6 +69,7 @@ static struct result write_beginning(struct store *store, const struct study *st
     struct validation_row row = {
         .task = study->task.task,
         .look = order->look,
+        .gate = order->gate != NULL,
         .opened_ms = b->now_ms,
     };
     snprintf(row.study, sizeof row.study, "%s", study->name);
@@ -65,6 +87,12 @@ static struct result write_beginning(struct store *store, const struct study *st
     json_object_set_new(entry, "look", json_boolean(order->look));
     json_object_set_new(entry, "by", json_string_nocheck(order->asker));
     json_object_set_new(entry, "sites", asked_names(study));
+    if (order->gate) {
+        struct result r = write_gate(store, study, order->gate, entry, why);
+        if (!ok(r))
+            json_decref(entry);
+        TRY(r);
+    }
     if (order->evidence)
         json_object_update_missing(entry, (json_t *)(uintptr_t)order->evidence);
     return log_entry(store, study->name, "validation-opened", b->now_ms, entry, why);
@@ -80,8 +108,9 @@ struct result validate_begin(struct drive *drive, struct running *running,
     struct study_event event = {
         .kind = STUDY_EVENT_VALIDATE,
         .now_ms = now_ms,
-        .evaluation = order->model,
-        .asked = order->asked,
+        .evaluation = order->gate ? order->gate->set_hash : order->model,
+        .asked = order->gate ? order->gate->asked : order->asked,
+        .epochs_after = order->gate ? order->gate->epochs_after : NULL,
     };
     struct step_extra extra = {.write = write_beginning, .context = &beginning};
     return drive_step(drive, running, &event, &extra, why);
@@ -124,6 +153,7 @@ struct ending {
     struct validate_inputs inputs;
     char *text, *full;
     struct monitor_ending monitor;
+    struct gated gated;
     uint64_t now_ms;
 };
 
@@ -135,6 +165,7 @@ static void free_ending(struct ending **ending)
     free((*ending)->text);
     free((*ending)->full);
     monitor_ending_free(&(*ending)->monitor);
+    gated_free(&(*ending)->gated);
     free(*ending);
 }
 
@@ -144,6 +175,7 @@ static struct result write_ending(struct store *store, const struct study *study
     struct ending *e = context;
     char hash[HEX_HASH_BYTES];
     TRY(validations_close(store, study->name, e->row.task, e->now_ms, e->full, why));
+    TRY(gate_write(store, study, &e->gated, why)); /* before the entry that ends the evaluations */
     hex_hash(hash, e->row.model);
     json_t *entry = json_object();
     json_object_set_new(entry, "task", json_integer(e->row.task));
@@ -168,6 +200,8 @@ static struct result conclude(struct drive *drive, struct running *running, stru
     };
     TRY(validation_text(&in, &e->text, why));
     TRY(validation_full(&in, e->text, &e->full, why));
+    if (e->row.gate)
+        return gate_judge(drive, running, e->inputs.list, e->inputs.n, e->now_ms, &e->gated, why);
     return e->row.look ? monitor_conclude(drive, &e->row, e->text, e->now_ms, &e->monitor, why)
                        : DONE;
 }
@@ -188,6 +222,9 @@ struct result validate_pool(struct drive *drive, struct running *running, uint64
     };
     struct step_extra extra = {.write = write_ending, .context = ending};
     TRY(drive_step(drive, running, &event, &extra, why));
+    if (ending->gated.used)
+        log_info("study %s task %u: the gate looked again: %s", running->study.name,
+                 running->study.task.task, gate_decision_name(ending->gated.model.decision));
     log_info("study %s task %u: validated, %zu sites gave figures", running->study.name,
              running->study.task.task, ending->inputs.n);
     monitor_after(drive, &ending->monitor, now_ms);

@@ -7,6 +7,7 @@
 #include "coordinator/drive_inner.h"
 #include "coordinator/monitors.h"
 #include "coordinator/validation.h"
+#include "coordinator/work_look.h"
 
 /* What is asked for. */
 struct validate_order {
@@ -15,8 +16,9 @@ struct validate_order {
     const char *asker;            /* who asks, or a monitor's owner */
     const unsigned char *command; /* [SESSION_ID_BYTES]; NULL = the schedule */
     bool look;
-    const json_t *evidence; /* merged into the log entry: the signed command; may be NULL */
-    uint64_t next_ms;       /* look of a schedule: when the next one is due */
+    const struct gate_look *gate; /* the gate judges: model is its candidate; else NULL */
+    const json_t *evidence;       /* merged into the log entry: the signed command; may be NULL */
+    uint64_t next_ms;             /* look of a schedule: when the next one is due */
 };
 
 /* Opens the task. RESULT_REFUSED with the reason. */

@@ -68,6 +68,7 @@ static void fill_task(Cns__Message *m, struct bodies *b, const struct message_ta
     b->task.deadline_ms = in->deadline_ms;
     b->task.object = field_view(in->object, sizeof in->object);
     b->task.after_study = in->after_study;
+    b->task.epochs_after = in->epochs_after;
     m->body_case = CNS__MESSAGE__BODY_TASK_OPEN;
     m->task_open = &b->task;
 }

@@ -44,6 +44,10 @@ static struct result read_task(struct message_task *to, const Cns__Task *from, s
     to->round = from->round;
     to->deadline_ms = from->deadline_ms;
     to->after_study = from->after_study;
+    to->epochs_after = from->epochs_after;
+    if (from->epochs_after > EVALUATION_EPOCHS_MAX)
+        return failed(why, RESULT_INPUT, "field 'epochs_after' is %u, more than %d",
+                      from->epochs_after, EVALUATION_EPOCHS_MAX);
     TRY(field_bytes(to->plan_hash, sizeof to->plan_hash, from->plan_hash, "plan_hash", why));
     TRY(field_bytes(to->model_hash, sizeof to->model_hash, from->model_hash, "model_hash", why));
     TRY(field_bytes(to->seed, sizeof to->seed, from->seed, "seed", why));

@@ -121,7 +121,7 @@ const char *task_kind_name(enum task_kind kind);
 bool task_kind_known(uint32_t kind);
 
 /* Place of a task in a secure round, 1 (KEYS) to 5 (REVEAL); 0 for an evaluation. */
-enum { TASK_STAGES = 5 };
+enum { TASK_STAGES = 5, EVALUATION_EPOCHS_MAX = 1 << 20 /* of one holdout */ };
 uint32_t task_stage(enum task_kind kind);
 enum task_kind task_of_stage(uint32_t stage); /* 1 .. TASK_STAGES */
 
@@ -134,6 +134,8 @@ struct message_task {
     uint64_t deadline_ms;                      /* Unix time */
     unsigned char object[OBJECT_ID_BYTES];     /* the model (or model set) to be fetched */
     bool after_study;                          /* an evaluation of a finished study's model */
+    /* Judge on the patients who first came with a later holdout epoch of the site; 0 = on all. */
+    uint32_t epochs_after;
 };
 
 /* Why a site takes no part in a task: the result's type where there is no result. */

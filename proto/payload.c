@@ -33,6 +33,7 @@ struct result payload_model_set_encode(const struct payload_model_set *set,
         for (size_t i = 0; i < set->models_count; i++) {
             cns__model__init(&models[i]);
             models[i].name = field_string(set->models[i].name);
+            models[i].round = set->models[i].round;
             models[i].parameters =
                 field_view(set->models[i].parameters, set->parameters_count * sizeof(float));
             pointers[i] = &models[i];
@@ -59,6 +60,7 @@ static struct result read_model(struct payload_model *to, size_t parameters, con
                                 struct why *why)
 {
     TRY(field_text(to->name, sizeof to->name, from->name, "name", why));
+    to->round = from->round;
     if (from->parameters.len != parameters * sizeof(float))
         return failed(why, RESULT_INPUT, "model '%s' has %zu bytes, not those of %zu parameters",
                       to->name, from->parameters.len, parameters);

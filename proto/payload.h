@@ -11,13 +11,13 @@ enum {
     PAYLOAD_PARAMETERS_MAX = 1 << 27, /* floats of one model */
     EVALUATION_GROUPS_MAX = 128,
     EVALUATION_BINS_MAX = 64,
-    EVALUATION_EPOCHS_MAX = 1 << 20, /* of one holdout */
 };
 
 /* A set of models of the same shape: one (the candidate), or several for the cross-site matrix. */
 struct payload_model {
     char name[PLAN_NAME_BYTES]; /* "global", or the site whose local model it is */
     float *parameters;          /* [parameters_count], owned by the set */
+    uint32_t round;             /* of its own study, where that is another one; 0 = the set's */
 };
 
 struct payload_model_set {
@@ -50,6 +50,7 @@ enum evaluation_status {
     EVALUATION_BUDGET_EXHAUSTED,
     EVALUATION_SCHEMA_MISMATCH, /* the site's data do not fit the plan any more */
     EVALUATION_TOO_CLOSE,       /* the holdout differs from an earlier one by fewer than a cell */
+    EVALUATION_NOTHING_NEW,     /* asked about newer epochs only, and there is none */
 };
 
 /* Figures of one model on one group of a site's holdout. NaN = not available. */
@@ -90,6 +91,7 @@ struct evaluation_epoch {
     uint64_t date_ms;   /* midnight (UTC) of the day on which it was first judged on */
     bool reused;        /* a static holdout: the very same patients were judged on before */
     uint64_t low, high; /* its patients in a band, inclusive; high 0 = open end */
+    uint32_t first;     /* oldest epoch whose patients are among them; 0 = the first: all of it */
 };
 
 enum evaluation_drift_status {

@@ -64,6 +64,8 @@ const char *evaluation_status_name(enum evaluation_status status)
         return "the site's data do not fit the plan";
     case EVALUATION_TOO_CLOSE:
         return "the holdout is too close to an earlier one";
+    case EVALUATION_NOTHING_NEW:
+        return "no patient came after the epochs asked about";
     }
     return "unknown";
 }
@@ -125,6 +127,7 @@ static void put_epoch(Cns__HoldoutEpoch *out, const struct evaluation_epoch *in)
     out->reused = in->reused;
     out->low = in->low;
     out->high = in->high;
+    out->first = in->first;
 }
 
 bool payload_drift_wire(struct payload_drift_wire *wire,
@@ -170,7 +173,7 @@ size_t payload_drift_slack(const struct payload_drift_wire *wire)
     static char longest[PLAN_NAME_BYTES];
     memset(longest, 'x', sizeof longest - 1);
     Cns__HoldoutEpoch epoch = wire->epoch;
-    epoch.number = UINT32_MAX;
+    epoch.number = epoch.first = UINT32_MAX;
     epoch.date_ms = epoch.low = epoch.high = UINT64_MAX;
     epoch.reused = true;
     Cns__Drift drift = wire->drift;
@@ -199,13 +202,15 @@ struct result payload_epoch_read(struct evaluation_epoch *to, const Cns__Holdout
     *to = (struct evaluation_epoch){0};
     if (!from)
         return DONE;
-    if (from->number > EVALUATION_EPOCHS_MAX || (from->high > 0 && from->high < from->low))
+    if (from->number > EVALUATION_EPOCHS_MAX || from->first > EVALUATION_EPOCHS_MAX ||
+        (from->high > 0 && from->high < from->low))
         return failed(why, RESULT_INPUT, "the holdout epoch of an evaluation is out of bounds");
     to->number = from->number;
     to->date_ms = from->date_ms;
     to->reused = from->reused;
     to->low = from->low;
     to->high = from->high;
+    to->first = from->first;
     return DONE;
 }
 

@@ -201,7 +201,7 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
 static struct result read_figures(struct evaluation_figures *to, const Cns__Figures *from,
                                   struct why *why)
 {
-    if (from->status < EVALUATION_OK || from->status > EVALUATION_TOO_CLOSE)
+    if (from->status < EVALUATION_OK || from->status > EVALUATION_NOTHING_NEW)
         return failed(why, RESULT_INPUT, "field 'status' is %u, not a status", from->status);
     if (from->n_values > FIGURES_WIRE_MAX)
         return failed(why, RESULT_INPUT, "an evaluation lists %zu figures, more than %d",

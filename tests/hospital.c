@@ -273,7 +273,8 @@ static struct ipc_message make_task(struct hospital *hospital, enum task_kind ki
     message->task = (struct message_task){.kind = kind,
                                           .round = round,
                                           .deadline_ms = clock_unix_ms() + 60000,
-                                          .after_study = hospital->after_study};
+                                          .after_study = hospital->after_study,
+                                          .epochs_after = hospital->epochs_after};
     memcpy(message->task.plan_hash, hospital->plan.hash, PLAN_HASH_BYTES);
     memcpy(message->task.model_hash, offer.plain_hash, PLAN_HASH_BYTES);
     memcpy(message->task.object, offer.object, OBJECT_ID_BYTES);

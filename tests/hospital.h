@@ -27,6 +27,7 @@ struct hospital {
     unsigned char told_head[LEDGER_HEAD_BYTES];
     unsigned char last_model[PLAN_HASH_BYTES]; /* of the last hospital_task */
     bool after_study;                          /* hospital_task's orders are of a finished study */
+    uint32_t epochs_after;                     /* of hospital_task's orders */
 };
 
 /* A folder with 200 patients, two rows of them unusable, and a plan of one round more than none:

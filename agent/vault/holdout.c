@@ -3,6 +3,7 @@
 #include "agent/vault/holdout.h"
 
 #include "agent/vault/drift.h"
+#include "agent/vault/epoch_newer.h"
 #include "agent/vault/reference.h"
 #include "agent/vault/room.h"
 #include "proto/base/cleanup.h"
@@ -34,69 +35,118 @@ static uint64_t *sorted_patients(const struct dataset_part *part)
 }
 
 static bool budget_holds(const struct vault *vault, const struct epoch_choice *choice,
-                         const char *study, uint32_t task, uint32_t models)
+                         const struct holdout_query *q)
 {
     const struct epoch *epoch =
         choice->fate == EPOCH_KNOWN ? &vault->book.epochs[choice->index] : NULL;
     unsigned queries = vault->policy.queries_per_epoch;
-    if (queries == 0 || (epoch && epoch_charged_for(epoch, study, task)))
+    if (queries == 0 || (epoch && epoch_charged_for(epoch, q->study, q->task)))
         return true;
-    return (epoch ? epoch->models : 0) + models <= queries;
+    return (epoch ? epoch->models : 0) + q->models <= queries;
 }
 
-static void tell(const struct epoch *epoch, const char *study, uint32_t task,
+static void tell(const struct epoch *epoch, const struct holdout_query *q, size_t patients,
                  struct evaluation_epoch *out)
 {
     out->number = epoch->number;
     out->date_ms = epoch->begun_ms / DAY_MS * DAY_MS;
-    out->reused = epoch->tasks > (epoch_charged_for(epoch, study, task) ? 1u : 0u);
-    evaluation_band(epoch->n, &out->low, &out->high);
+    out->reused = epoch->tasks > (epoch_charged_for(epoch, q->study, q->task) ? 1u : 0u);
+    out->first = q->after > 0 ? q->after + 1 : 0;
+    evaluation_band(patients, &out->low, &out->high);
 }
 
-static struct result enter(struct vault *vault, const struct epoch_choice *choice,
-                           const char *study, uint32_t task, uint32_t models,
-                           struct evaluation_epoch *ret_epoch, enum evaluation_status *ret_status,
-                           struct why *why)
+/* Who is judged on: all of the chosen epoch, or its newer patients. */
+struct judged {
+    const uint64_t *patients;
+    size_t n;
+    uint64_t *own; /* owned, where it is not the choice's list */
+};
+
+static struct result pick(struct vault *vault, const struct epoch_choice *choice,
+                          const struct holdout_query *q, struct judged *judged,
+                          enum evaluation_status *ret_status, struct why *why)
 {
-    struct room *room = vault->room;
-    if (choice->fate == EPOCH_TOO_CLOSE) {
+    enum newer_fate fate;
+    *judged = (struct judged){.patients = choice->kept, .n = choice->kept_n};
+    if (q->after == 0)
+        return DONE;
+    TRY(epoch_newer(&vault->book, vault->room->plan.label.column, choice, q->after,
+                    room_min_cell(vault), &judged->own, &judged->n, &fate, why));
+    judged->patients = judged->own;
+    switch (fate) {
+    case NEWER_SOME:
+        break;
+    case NEWER_NONE:
+        *ret_status = EVALUATION_NOTHING_NEW;
+        break;
+    case NEWER_FEW:
+        *ret_status = EVALUATION_BELOW_MINIMUM_CELL;
+        break;
+    case NEWER_TOO_CLOSE:
         *ret_status = EVALUATION_TOO_CLOSE;
-        return DONE;
+        break;
     }
-    if (!budget_holds(vault, choice, study, task, models)) {
-        *ret_status = EVALUATION_BUDGET_EXHAUSTED;
-        return DONE;
-    }
-    size_t index;
-    TRY(epoch_charge(&vault->book, room->plan.label.column, choice, clock_unix_ms(), study, task,
-                     models, &index, why));
-    if (choice->waiting + choice->left_out > 0)
-        log_info("%s: %zu new patients of the holdout wait for more, %zu are left out: an epoch "
-                 "differs from the others by no fewer than %u",
-                 study, choice->waiting, choice->left_out, room_min_cell(vault));
-    dataset_keep_holdout(&room->data, choice->kept, choice->kept_n);
-    tell(&vault->book.epochs[index], study, task, ret_epoch);
     return DONE;
 }
 
-struct result holdout_enter(struct vault *vault, const char *study, uint32_t task, uint32_t models,
+static struct result enter(struct vault *vault, const struct epoch_choice *choice,
+                           const struct holdout_query *q, const struct judged *judged,
+                           struct evaluation_epoch *ret_epoch, struct why *why)
+{
+    struct room *room = vault->room;
+    size_t index;
+    TRY(epoch_charge(&vault->book, room->plan.label.column, choice, clock_unix_ms(), q->study,
+                     q->task, q->models, &index, why));
+    if (choice->waiting + choice->left_out > 0)
+        log_info("%s: %zu new patients of the holdout wait for more, %zu are left out: an epoch "
+                 "differs from the others by no fewer than %u",
+                 q->study, choice->waiting, choice->left_out, room_min_cell(vault));
+    dataset_keep_holdout(&room->data, judged->patients, judged->n);
+    tell(&vault->book.epochs[index], q, judged->n, ret_epoch);
+    return DONE;
+}
+
+static struct result choose(struct vault *vault, const uint64_t *patients,
+                            const struct holdout_query *q, struct evaluation_epoch *ret_epoch,
+                            enum evaluation_status *ret_status, struct why *why)
+{
+    struct room *room = vault->room;
+    struct epoch_choice choice;
+    struct judged judged = {0};
+    TRY(epoch_choose(&vault->book, room->plan.label.column, patients, room->data.holdout.patients,
+                     room_min_cell(vault), &choice, why));
+    struct result r = DONE;
+    if (choice.fate == EPOCH_TOO_CLOSE)
+        *ret_status = EVALUATION_TOO_CLOSE;
+    else
+        r = pick(vault, &choice, q, &judged, ret_status, why);
+    if (ok(r) && *ret_status == EVALUATION_OK && !budget_holds(vault, &choice, q))
+        *ret_status = EVALUATION_BUDGET_EXHAUSTED;
+    if (ok(r) && *ret_status == EVALUATION_OK)
+        r = enter(vault, &choice, q, &judged, ret_epoch, why);
+    free(judged.own);
+    free(choice.kept);
+    return r;
+}
+
+struct result holdout_enter(struct vault *vault, const struct holdout_query *query,
                             struct evaluation_epoch *ret_epoch, enum evaluation_status *ret_status,
                             struct why *why)
 {
     struct room *room = vault->room;
     *ret_epoch = (struct evaluation_epoch){0};
     *ret_status = room->loaded ? EVALUATION_OK : EVALUATION_SCHEMA_MISMATCH;
-    if (!room->loaded || room->data.holdout.patients == 0)
+    if (!room->loaded)
         return DONE;
+    if (room->data.holdout.patients == 0) {
+        if (query->after > 0)
+            *ret_status = EVALUATION_NOTHING_NEW;
+        return DONE;
+    }
     CLEANUP(free_pointer) uint64_t *patients = sorted_patients(&room->data.holdout);
     if (!patients)
         return failed(why, RESULT_SYSTEM, "no memory to evaluate");
-    struct epoch_choice choice;
-    TRY(epoch_choose(&vault->book, room->plan.label.column, patients, room->data.holdout.patients,
-                     room_min_cell(vault), &choice, why));
-    struct result r = enter(vault, &choice, study, task, models, ret_epoch, ret_status, why);
-    free(choice.kept);
-    return r;
+    return choose(vault, patients, query, ret_epoch, ret_status, why);
 }
 
 /* Figures that are noised or kept back leave nothing to tell about drift. */

@@ -7,10 +7,19 @@
 #include "agent/vault/evaluate.h"
 #include "agent/vault/vault.h"
 
+/* What is asked of a holdout. */
+struct holdout_query {
+    const char *study;
+    uint32_t task, models;
+    uint32_t after; /* only patients who first came with a later epoch; 0 = all */
+};
+
 /* Chooses and charges the epoch for so many models of a task and leaves its patients in the loaded
  * holdout. *ret_status is EVALUATION_OK, or why there will be no figures: SCHEMA_MISMATCH (no
- * patient could be loaded), TOO_CLOSE, BUDGET_EXHAUSTED; nothing is charged then. */
-struct result holdout_enter(struct vault *vault, const char *study, uint32_t task, uint32_t models,
+ * patient could be loaded), TOO_CLOSE, BUDGET_EXHAUSTED, and with after NOTHING_NEW and
+ * BELOW_MINIMUM_CELL; nothing is charged then. After a query with after the caller calls
+ * room_forget: what is loaded is no whole holdout. */
+struct result holdout_enter(struct vault *vault, const struct holdout_query *query,
                             struct evaluation_epoch *ret_epoch, enum evaluation_status *ret_status,
                             struct why *why) MUST_CHECK;
 

@@ -138,9 +138,9 @@ static json_t *bins_json(const double *bins, uint32_t count)
 
 static json_t *epoch_json(const struct evaluation_epoch *e)
 {
-    return json_pack("{s:i, s:I, s:b, s:I, s:I}", "number", (int)e->number, "date_ms",
-                     (json_int_t)e->date_ms, "reused", e->reused, "low", (json_int_t)e->low, "high",
-                     (json_int_t)e->high);
+    return json_pack("{s:i, s:i, s:I, s:b, s:I, s:I}", "number", (int)e->number, "first",
+                     (int)(e->first > 0 ? e->first : 1), "date_ms", (json_int_t)e->date_ms,
+                     "reused", e->reused, "low", (json_int_t)e->low, "high", (json_int_t)e->high);
 }
 
 static json_t *drift_column_json(const struct evaluation_drift_column *c)

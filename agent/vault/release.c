@@ -73,6 +73,7 @@ static bool judged(const struct payload_evaluation *evaluation)
     case EVALUATION_BUDGET_EXHAUSTED:
     case EVALUATION_SCHEMA_MISMATCH:
     case EVALUATION_TOO_CLOSE:
+    case EVALUATION_NOTHING_NEW:
         return false;
     case EVALUATION_OK:
     case EVALUATION_NO_LABELS:

@@ -89,6 +89,12 @@ void room_refresh(struct vault *vault)
         (now.st_size == room->file.st_size && now.st_mtim.tv_sec == room->file.st_mtim.tv_sec &&
          now.st_mtim.tv_nsec == room->file.st_mtim.tv_nsec))
         return;
+    room_forget(vault);
+}
+
+void room_forget(struct vault *vault)
+{
+    struct room *room = vault->room;
     trainer_free(room->trainer);
     room->trainer = NULL;
     dataset_free(&room->data);

@@ -51,8 +51,9 @@ struct result room_measure(struct vault *vault, double noise, struct why *why) M
 /* The least cell of which anything may be told: the larger of the policy's and the plan's. */
 unsigned room_min_cell(const struct vault *vault);
 
-/* Forgets the patients if their file has changed since they were read. */
+/* Forgets the patients if their file has changed since they were read; or in any case. */
 void room_refresh(struct vault *vault);
+void room_forget(struct vault *vault);
 
 void room_leave(struct vault *vault);
 

@@ -57,6 +57,8 @@ static struct result order_check(const struct vault *vault, const struct ledger_
         return failed(why, RESULT_REFUSED, "the plan has no round %" PRIu32, o->round);
     if (order->task < study->task.task)
         return failed(why, RESULT_REFUSED, "a later task of the study was begun here already");
+    if (o->epochs_after > 0 && !o->after_study)
+        return failed(why, RESULT_REFUSED, "newer epochs alone are judged on only after the study");
     return o->after_study ? after_check(vault, study, o, refusal) : DONE;
 }
 
@@ -295,8 +297,11 @@ static struct result prepare(struct vault *vault, const struct ledger_study *stu
                              struct refusal *refusal)
 {
     bool after = order->task_order.after_study;
-    if (order->task_order.kind == TASK_EVALUATE)
+    if (order->task_order.kind == TASK_EVALUATE) {
         TRY(judging_fits(vault, study, order, models->models_count, refusal));
+        TRY(after_models(vault, study, &order->task_order, models, refusal));
+        TRY(after_note(vault, order->study, &order->task_order, models, &refusal->why));
+    }
     if (after)
         room_refresh(vault);
     if (!ok(room_load(vault, &refusal->why))) {

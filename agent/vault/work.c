@@ -273,8 +273,11 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
     if (!evaluation.models)
         return failed(why, RESULT_SYSTEM, "no memory to evaluate");
     enum evaluation_status status;
-    struct result r = holdout_enter(vault, study->name, task, (uint32_t)models->models_count,
-                                    &evaluation.epoch, &status, why);
+    const struct holdout_query query = {.study = study->name,
+                                        .task = task,
+                                        .models = (uint32_t)models->models_count,
+                                        .after = order->epochs_after};
+    struct result r = holdout_enter(vault, &query, &evaluation.epoch, &status, why);
     evaluation_drift_clear(&evaluation.drift, EVALUATION_DRIFT_REFUSED);
     if (ok(r) && status == EVALUATION_OK)
         r = evaluate_all(vault, study, models, &evaluation, why);
@@ -285,5 +288,7 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
     if (ok(r))
         r = release_evaluation(vault, study, task, order, &evaluation, ret_cipher, ret_n, why);
     payload_evaluation_free(&evaluation);
+    if (order->epochs_after > 0)
+        room_forget(vault);
     return r;
 }

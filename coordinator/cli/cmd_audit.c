@@ -215,6 +215,11 @@ static struct result parse_since(const char *text, struct chain_head *since, str
     return DONE;
 }
 
+static void print_count(uint64_t n, const char *one, const char *many, const char *after)
+{
+    printf("%llu %s%s", (unsigned long long)n, n == 1 ? one : many, after);
+}
+
 static void print_outcome(const struct replay_outcome *o, bool json, bool pinned)
 {
     char hash[2 * CHAIN_HASH_BYTES + 1];
@@ -234,16 +239,17 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     }
     printf("audit log verified: %llu entries, head %llu:%s\n", (unsigned long long)o->head.count,
            (unsigned long long)o->head.count, hash);
-    printf(
-        "%llu studies, %llu signed objects; %llu rounds, %llu evaluations and %llu gate decisions "
-        "computed again, equal bit for bit\n",
-        (unsigned long long)o->studies, (unsigned long long)o->objects,
-        (unsigned long long)o->rounds, (unsigned long long)o->evaluations,
-        (unsigned long long)o->gates);
-    printf("%llu validations of finished models and %llu looks of monitoring computed again\n",
-           (unsigned long long)o->validations, (unsigned long long)o->looks);
-    printf("%llu signed tree heads hold; %llu sites signed as witnesses\n",
-           (unsigned long long)o->tree_heads, (unsigned long long)o->witnesses);
+    print_count(o->studies, "study", "studies", ", ");
+    print_count(o->objects, "signed object", "signed objects", "; ");
+    print_count(o->rounds, "round", "rounds", ", ");
+    print_count(o->evaluations, "evaluation", "evaluations", " and ");
+    print_count(o->gates, "gate decision", "gate decisions",
+                " computed again, equal bit for bit\n");
+    print_count(o->validations, "validation of a finished model", "validations of finished models",
+                " and ");
+    print_count(o->looks, "look of monitoring", "looks of monitoring", " computed again\n");
+    print_count(o->tree_heads, "signed tree head holds", "signed tree heads hold", "; ");
+    print_count(o->witnesses, "site signed as witness", "sites signed as witnesses", "\n");
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* consilium gate explain: every rule of a gate's decision with its numbers, in words. */
+/* consilium gate explain and look: every rule of a gate's decision with its numbers, in words. */
 #include "coordinator/cli/cmd_gate.h"
 #include "coordinator/cli/ask.h"
 #include "coordinator/cli/cli.h"
+#include "coordinator/cli/cmd_validate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +164,18 @@ static int show(json_t *entry, bool json)
     return promote ? CLI_OK : CLI_FAILED;
 }
 
+static int explain(const char *folder, const char *study, bool json)
+{
+    json_t *entry = NULL;
+    struct why why;
+    struct result r = ask_json(folder, "gate", json_pack("{s:s}", "study", study), &entry, &why);
+    if (!ok(r))
+        return cli_fail(r, &why);
+    int code = show(entry, json);
+    json_decref(entry);
+    return code;
+}
+
 static int gate_explain(int argc, char **argv)
 {
     if (cli_take_flag(&argc, argv, "--help")) {
@@ -173,18 +186,54 @@ static int gate_explain(int argc, char **argv)
     const char *folder = cli_take_option(&argc, argv, "--as");
     if (argc != 2)
         return cli_usage("gate explain takes one study; --help tells more");
-    json_t *entry = NULL;
+    return explain(folder, argv[1], json);
+}
+
+static const char LOOK_USAGE[] =
+    "usage: consilium gate look STUDY [--wait] [--as FOLDER] [--json]\n\n"
+    "Under the policies bac and babr a candidate is only submitted by its own study. This asks "
+    "its\n"
+    "sites to judge it, and the models that it must not be worse than, on patients of holdout "
+    "epochs\n"
+    "that began after the submission, and nobody else; then the gate decides again. Your signed\n"
+    "command stands in the audit log.\n"
+    "  --wait   until the gate has decided; exit code 0 for PROMOTE, 1 for HOLD and REJECT\n";
+
+static int gate_look(int argc, char **argv)
+{
+    if (cli_take_flag(&argc, argv, "--help")) {
+        fputs(LOOK_USAGE, stdout);
+        return CLI_OK;
+    }
+    bool json = cli_take_flag(&argc, argv, "--json"), wait = cli_take_flag(&argc, argv, "--wait");
+    const char *folder = cli_take_option(&argc, argv, "--as");
+    if (argc != 2)
+        return cli_usage("gate look takes one study; --help tells more");
+    json_t *opened = NULL;
     struct why why;
-    struct result r = ask_json(folder, "gate", json_pack("{s:s}", "study", argv[1]), &entry, &why);
+    struct result r = ask_json(folder, "look", json_pack("{s:s}", "study", argv[1]), &opened, &why);
     if (!ok(r))
         return cli_fail(r, &why);
-    int code = show(entry, json);
-    json_decref(entry);
+    long long task = json_integer_value(json_object_get(opened, "task"));
+    int code = CLI_OK;
+    if (wait) {
+        code = validate_wait(folder, argv[1], task, VALIDATE_QUIET);
+        code = code == CLI_OK ? explain(folder, argv[1], json) : code;
+    } else if (json) {
+        json_dumpf(opened, stdout, JSON_COMPACT);
+        putchar('\n');
+    } else {
+        printf("model %.12s of study '%s' is looked at again on newer patients (task %lld); "
+               "'consilium gate explain %s' tells the outcome\n",
+               ask_text(opened, "model"), argv[1], task, argv[1]);
+    }
+    json_decref(opened);
     return code;
 }
 
 static const struct cli_entry GATE_COMMANDS[] = {
     {"explain", gate_explain, "every rule of the decision, its numbers, in words"},
+    {"look", gate_look, "judge a submitted candidate on patients who came after its submission"},
     {"policy", gate_policy, "sign the gate's policy, or show the one in force"},
     {"pccp", gate_pccp, "sign the plan for changes agreed beforehand, show or check"},
     {"ledger", gate_ledger, "the alpha that each family of models has spent"},

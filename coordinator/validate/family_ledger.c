@@ -101,6 +101,34 @@ static uint64_t epoch_then(const struct family_ledger *l, const struct ledger_mo
     return 0;
 }
 
+uint64_t family_ledger_epoch(const struct family_ledger *ledger, unsigned index, const char *site)
+{
+    return index < ledger->models ? epoch_then(ledger, &ledger->model[index], site) : 0;
+}
+
+struct result family_ledger_may_look(const struct family_ledger *l, const struct ledger_policy *p,
+                                     const unsigned char *candidate, unsigned *ret_index,
+                                     struct why *why)
+{
+    unsigned j = find_model(l, candidate);
+    *ret_index = j;
+    if (!p->used || !by_looks(p->kind))
+        return failed(why, RESULT_REFUSED,
+                      "the alpha ledger's policy is '%s', which decides at once; only bac and babr "
+                      "look again",
+                      p->used ? alpha_policy_name(p->kind) : "off");
+    if (j == l->models || !same_policy(&l->policy, p))
+        return failed(why, RESULT_REFUSED,
+                      "the candidate was not submitted under the alpha ledger's present policy; a "
+                      "new study submits another one");
+    if (l->model[j].in_use_once)
+        return failed(why, RESULT_REFUSED, "the candidate has been in use; monitoring watches it");
+    if (l->model[j].looks >= p->max_wait)
+        return failed(why, RESULT_REFUSED, "all %u looks at this candidate are used up",
+                      p->max_wait);
+    return DONE;
+}
+
 /* Alpha for the model that would be submitted next, by the published arithmetic in integers. */
 static struct result next_alphas(const struct family_ledger *l, const struct ledger_policy *p,
                                  bool bench_new, int64_t *alpha, int64_t *bench, struct why *why)

@@ -113,6 +113,17 @@ size_t family_ledger_comparators(const struct family_ledger *ledger, const unsig
                                  const unsigned char *incumbent,
                                  unsigned against[LEDGER_COMPARATORS_MAX]);
 
+/* Whether a later look at the candidate may be taken, and its index: RESULT_REFUSED when the policy
+ * decides at once or is not the ledger's, when the candidate was not submitted, came into use, or
+ * has no look left. */
+struct result family_ledger_may_look(const struct family_ledger *ledger,
+                                     const struct ledger_policy *policy,
+                                     const unsigned char *candidate, unsigned *ret_index,
+                                     struct why *why) MUST_CHECK;
+
+/* The site's holdout epoch when that model was submitted; 0 = it told none. */
+uint64_t family_ledger_epoch(const struct family_ledger *ledger, unsigned index, const char *site);
+
 /* Alpha that the next candidate would get, micro. */
 int64_t family_ledger_next(const struct family_ledger *ledger, const struct ledger_policy *policy);
 

@@ -28,6 +28,7 @@ _consilium_options() {
     launch | watch | status | stop | resume) echo "--as --json" ;;
     report) echo "--out --as --json" ;;
     'model export' | 'audit export') echo "--out --as --json" ;;
+    'gate look') echo "--wait --as --json" ;;
     'gate pccp') echo "set show check --before --as --json" ;;
     'gate policy') echo "set show --as --json" ;;
     'gate explain' | 'gate ledger' | 'model list' | 'model show') echo "--as --json" ;;
@@ -52,7 +53,7 @@ _consilium_below() {
     plan) echo "check" ;;
     codec) echo "encode decode stats" ;;
     model) echo "export list show promote suspend resume retire rollback passport" ;;
-    gate) echo "explain policy pccp ledger" ;;
+    gate) echo "explain look policy pccp ledger" ;;
     monitor) echo "start stop list show look" ;;
     incident) echo "open list acknowledge contain report close" ;;
     audit) echo "export prove verify" ;;
