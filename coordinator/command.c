@@ -371,9 +371,21 @@ static void reply(struct user_command *c, struct result r, const struct why *why
     parcel_release(parcel);
 }
 
+static bool answered_just_now(struct drive *drive, const unsigned char id[SESSION_ID_BYTES])
+{
+    for (size_t i = 0; i < drive->answered_count; i++)
+        if (memcmp(drive->answered[i], id, SESSION_ID_BYTES) == 0)
+            return true;
+    if (drive->answered_count < DRIVE_ANSWERED_MAX)
+        memcpy(drive->answered[drive->answered_count++], id, SESSION_ID_BYTES);
+    return false;
+}
+
 void drive_command(struct drive *drive, const struct drive_member *user,
                    const unsigned char *envelope, size_t envelope_n, uint64_t now_ms)
 {
+    if (answered_just_now(drive, drive->in->command.id))
+        return;
     struct user_command c = {
         .drive = drive,
         .user = user,
@@ -389,4 +401,5 @@ void drive_command(struct drive *drive, const struct drive_member *user,
     reply(&c, r, &why);
     json_decref(c.arguments);
     free(c.text);
+    drive_flush(drive, now_ms); /* not after the other commands that wait: one may take long */
 }

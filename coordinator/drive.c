@@ -477,6 +477,7 @@ static void take_event(struct drive *drive, struct link_event *event, uint64_t n
 void drive_run(struct drive *drive, uint64_t now_ms)
 {
     struct link_event event;
+    drive->answered_count = 0;
     while (drive->options.link->operations->next(drive->options.link, &event))
         take_event(drive, &event, now_ms);
     for (size_t i = 0; i < drive->studies_count && now_ms >= drive->backoff_until_ms; i++) {

@@ -12,6 +12,7 @@
 enum {
     DRIVE_STUDIES_MAX = 16, /* held in memory at a time, those that are over included */
     DRIVE_PEERS_MAX = 2048,
+    DRIVE_ANSWERED_MAX = 64,
     DRIVE_BACKOFF_MS = 2000, /* after the store refused to write */
     DRIVE_EVALUATION_BYTES_MAX = 16 << 20,
 };
@@ -54,6 +55,10 @@ struct drive {
     bool connected;
     struct peer *peers[DRIVE_PEERS_MAX];
     size_t peers_count;
+    /* Commands answered in this pass: copies that a user sent while the answer was being made stand
+     * in the same queue and are passed over. */
+    unsigned char answered[DRIVE_ANSWERED_MAX][SESSION_ID_BYTES];
+    size_t answered_count;
     struct running *studies[DRIVE_STUDIES_MAX];
     size_t studies_count;
     struct exchange exchange;

@@ -29,6 +29,7 @@ struct client {
     /* the command that waits */
     unsigned char id[SESSION_ID_BYTES];
     bool answered, complete;
+    uint64_t next_send_ms, retry_ms;
     struct transfer_in object;
     bool receiving;
     struct client_reply reply;
@@ -286,7 +287,7 @@ static void wait_for_link(struct client *client, uint64_t until_ms)
 
 /* One turn: take what came, send what is due. */
 static struct result turn(struct client *client, const char *verb, const void *text, size_t n,
-                          uint64_t *next_send_ms, struct why *why)
+                          struct why *why)
 {
     struct link_event event;
     while (client->link->operations->next(client->link, &event)) {
@@ -294,10 +295,10 @@ static struct result turn(struct client *client, const char *verb, const void *t
         free(event.payload);
         TRY(r);
     }
-    if (client->complete || !client->connected || steady_ms() < *next_send_ms)
+    if (client->complete || !client->connected || steady_ms() < client->next_send_ms)
         return DONE;
-    *next_send_ms = steady_ms() + CLIENT_RETRY_MS;
     if (client->receiving) {
+        client->next_send_ms = steady_ms() + CLIENT_RETRY_MS;
         acknowledge(client);
         return DONE;
     }
@@ -308,8 +309,11 @@ static struct result turn(struct client *client, const char *verb, const void *t
     message->command.text_n = n;
     struct result r = post(client, why);
     if (r.code == RESULT_AGAIN)
-        *next_send_ms = 0;
-    return r.code == RESULT_AGAIN ? DONE : r;
+        return DONE;
+    client->next_send_ms = steady_ms() + client->retry_ms;
+    client->retry_ms =
+        2 * client->retry_ms < CLIENT_RETRY_MAX_MS ? 2 * client->retry_ms : CLIENT_RETRY_MAX_MS;
+    return r;
 }
 
 struct result client_ask(struct client *client, const char *verb, const void *text, size_t n,
@@ -324,9 +328,11 @@ struct result client_ask(struct client *client, const char *verb, const void *te
     transfer_in_free(&client->object);
     free(client->reply.text);
     memset(&client->reply, 0, sizeof client->reply);
-    uint64_t next_send_ms = 0, until_ms = steady_ms() + 1000ull * timeout_s;
+    client->next_send_ms = 0;
+    client->retry_ms = CLIENT_RETRY_MS;
+    uint64_t until_ms = steady_ms() + 1000ull * timeout_s;
     for (;;) {
-        TRY(turn(client, verb, text, n, &next_send_ms, why));
+        TRY(turn(client, verb, text, n, why));
         if (client->answered && client->complete)
             break;
         if (steady_ms() >= until_ms)

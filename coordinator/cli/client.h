@@ -8,7 +8,9 @@
 
 enum {
     CLIENT_TIMEOUT_S = 30,
-    CLIENT_RETRY_MS = 1000, /* the same command again, until it is answered */
+    CLIENT_RETRY_MS =
+        1000, /* the same command again until it is answered, each wait twice the last */
+    CLIENT_RETRY_MAX_MS = 8000,
     CLIENT_REPLY_MAX = 512 << 20,
 };
 

@@ -191,6 +191,28 @@ static void forged_and_replayed_messages(void **state)
     assert_int_equal(stored()->members[2].verdict, MEMBER_REVOKED);
 }
 
+/* While the coordinator was busy its asker asked again and again: one answer will do. */
+static void a_queue_of_copies_gets_one_answer(void **state)
+{
+    (void)state;
+    struct party *ada = &party[RESEARCHER];
+    unsigned char id[SESSION_ID_BYTES];
+    randombytes_buf(id, sizeof id);
+    unsigned replies = (unsigned)ada->replies;
+    for (int copy = 0; copy < 5; copy++) {
+        compose(ada, MESSAGE_COMMAND, "", 0);
+        memcpy(message.command.id, id, sizeof id);
+        strcpy(message.command.verb, "status");
+        message.command.text_n = 2;
+        memcpy(message.command.text, "{}", 2);
+        post(ada);
+    }
+    settle();
+    assert_int_equal(ada->replies, replies + 1);
+    command(ada, "status", "{}");
+    assert_int_equal(ada->replies, replies + 2);
+}
+
 static void users_keep_to_their_roles(void **state)
 {
     (void)state;
@@ -311,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ledgers_are_told_back, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_objects_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(forged_and_replayed_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_queue_of_copies_gets_one_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(users_keep_to_their_roles, setup, teardown),
         cmocka_unit_test_setup_teardown(the_silent_cost_one_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(models_travel_packed_to_those_that_take_them, setup,
