@@ -22,6 +22,7 @@ struct result folder_at(struct folder *folder, const char *path, const char *dat
         {folder->epochs, "vault/epochs"},
         {folder->heads, "vault/heads"},
         {folder->outbox, "vault/outbox"},
+        {folder->secure, "vault/secure"},
         {folder->released, "vault/released.jsonl"},
         {folder->decisions, "vault/decisions"},
         {folder->holdout_key, "vault/holdout.key"},

@@ -6,7 +6,7 @@
  *   policy.yaml   what this hospital accepts
  *   mapping.yaml  how its file becomes the plan's
  *   data/         patient rows, the vault's alone (or elsewhere: --data)
- *   vault/        ledger, epochs, heads, outbox, released.jsonl, decisions, holdout.key */
+ *   vault/        ledger, epochs, heads, outbox, secure, released.jsonl, decisions, holdout.key */
 #ifndef CONSILIUM_AGENT_FOLDER_H
 #define CONSILIUM_AGENT_FOLDER_H
 
@@ -24,6 +24,7 @@ struct folder {
     char epochs[FS_PATH_BYTES];
     char heads[FS_PATH_BYTES];
     char outbox[FS_PATH_BYTES];
+    char secure[FS_PATH_BYTES];
     char released[FS_PATH_BYTES];
     char decisions[FS_PATH_BYTES];
     char holdout_key[FS_PATH_BYTES];

@@ -284,7 +284,8 @@ static struct result make_keys(struct vault_keys *keys, const struct local_site_
 static struct result open_memory(struct vault *vault, struct why *why)
 {
     int *const fds[] = {&vault->ledger_fd,    &vault->outbox_fd, &vault->record_fd,
-                        &vault->decisions_fd, &vault->epochs_fd, &vault->heads_fd};
+                        &vault->decisions_fd, &vault->epochs_fd, &vault->heads_fd,
+                        &vault->secure_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         *fds[i] = memfd_create("consilium", MFD_CLOEXEC);
         if (*fds[i] < 0)
@@ -336,7 +337,7 @@ static void local_close(struct local_site *site)
         return;
     const int fds[] = {site->vault.ledger_fd,    site->vault.outbox_fd, site->vault.record_fd,
                        site->vault.decisions_fd, site->vault.epochs_fd, site->vault.heads_fd,
-                       site->vault.data_fd};
+                       site->vault.secure_fd,    site->vault.data_fd};
     session_end(&site->session);
     vault_end(&site->vault);
     speaker_close(&site->speaker);
@@ -367,7 +368,7 @@ static struct result local_open(const struct local_site_options *options,
     snprintf(site->consortium, sizeof site->consortium, "%s", options->consortium);
     site->vault.ledger_fd = site->vault.outbox_fd = site->vault.record_fd =
         site->vault.decisions_fd = site->vault.epochs_fd = site->vault.heads_fd =
-            site->vault.data_fd = -1;
+            site->vault.secure_fd = site->vault.data_fd = -1;
     struct result r = open_parts(site, options, ret_self, why);
     if (ok(r))
         *ret_site = site;

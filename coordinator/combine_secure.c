@@ -51,6 +51,12 @@ struct result combine_words_take(struct combine_words *words, const struct plan 
     return DONE;
 }
 
+void combine_words_unreveal(struct combine_words *words)
+{
+    for (size_t i = 0; i < PLAN_SITES_MAX; i++)
+        secure_word_free(&words->reveals[i]);
+}
+
 void combine_words_free(struct combine_words *words)
 {
     for (size_t i = 0; i < PLAN_SITES_MAX; i++) {

@@ -23,6 +23,8 @@ struct combine_words {
 struct result combine_words_take(struct combine_words *words, const struct plan *plan,
                                  enum task_kind stage, uint32_t site, const unsigned char *payload,
                                  size_t n, struct why *why) MUST_CHECK;
+/* Forgets the reveals: they are asked for again. */
+void combine_words_unreveal(struct combine_words *words);
 void combine_words_free(struct combine_words *words); /* leaves it zeroed */
 
 /* Opens the sum of the masked updates, makes the mean of it and applies that to *server. Errors

@@ -356,8 +356,12 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         strcmp(kind, "finished") == 0 ||
         (strcmp(kind, "task-aborted") == 0 && !study->validating)) {
         forget_evaluations(study);
-        /* A secure round goes on from stage to stage; it begins with KEYS. */
-        if (strcmp(kind, "task-aborted") == 0 || kind_of(entry) == TASK_KEYS)
+        /* A secure round goes on from stage to stage; it begins with KEYS, and a REVEAL that came
+         * to nothing is asked again. */
+        bool aborted = strcmp(kind, "task-aborted") == 0;
+        if (aborted && kind_of(entry) == TASK_REVEAL)
+            combine_words_unreveal(&study->words);
+        else if (aborted || kind_of(entry) == TASK_KEYS)
             combine_words_free(&study->words);
         return replay_task_over(study, why);
     }

@@ -284,6 +284,24 @@ static struct result read_task(struct store *store, const char *study, uint32_t 
     return read_parts(store, study, t, why);
 }
 
+/* The secure round under way began with the last KEYS task. */
+static struct result read_keys(struct store *store, struct study *s, struct why *why)
+{
+    static const char SQL[] =
+        "SELECT coalesce(max(task), 0) FROM tasks WHERE study = ? AND kind = ?";
+    struct db_rows rows;
+    bool row = false;
+    if (s->threshold == 0)
+        return DONE;
+    struct result r = db_query(store->db, &rows, why, SQL, db_text(s->name), db_int(TASK_KEYS));
+    if (ok(r))
+        r = db_next(&rows, &row, why);
+    if (ok(r) && row)
+        s->keys = (uint32_t)db_column_int(&rows, 0);
+    db_end(&rows);
+    return r;
+}
+
 struct result store_load(struct store *store, const char *name, struct study *study,
                          struct why *why)
 {
@@ -291,6 +309,7 @@ struct result store_load(struct store *store, const char *name, struct study *st
     uint32_t closed = 0;
     TRY(read_study_row(store, name, study, &closed, why));
     TRY(read_members(store, study, why));
+    TRY(read_keys(store, study, why));
     TRY(read_task(store, name, study->tasks, &study->task, why));
     return read_task(store, name, closed, &study->closed, why);
 }

@@ -83,7 +83,7 @@ static struct result aggregated(struct study *study, const struct study_event *e
         effect_note(effects, NOTE_TASK_ABORTED, EFFECT_EVERYBODY);
         study->task.phase = ROUND_ABORTED;
         reason_set(study->task.reason, event->reason);
-        study_abort_or_retry(study, study->task.kind, event->reason, event->now_ms, effects);
+        study_abort_or_retry(study, event->reason, event->now_ms, effects);
         return DONE;
     }
     study->round++;
@@ -165,9 +165,7 @@ static struct result resume(struct study *study, const struct study_event *event
         study_offer_to_undecided(study, effects);
         return DONE;
     }
-    bool evaluates = study->task.kind == TASK_EVALUATE;
-    study_open_task(study, evaluates ? TASK_EVALUATE : study_first_task(study), event->now_ms,
-                    effects);
+    study_open_task(study, study_next_try(study), event->now_ms, effects);
     return DONE;
 }
 

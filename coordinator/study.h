@@ -72,7 +72,8 @@ struct study {
     unsigned char evaluation[PLAN_HASH_BYTES]; /* model set of that evaluation */
     unsigned char best[PLAN_HASH_BYTES];
     unsigned char input[PLAN_HASH_BYTES]; /* of the open secure stage, from SHARES on */
-    char reason[MESSAGE_REASON_BYTES];    /* paused, stopped, last abort */
+    uint32_t keys;                     /* number of the KEYS task of the secure round under way */
+    char reason[MESSAGE_REASON_BYTES]; /* paused, stopped, last abort */
     uint64_t launched_ms, started_ms, ended_ms, gather_ms, nudge_ms;
     uint32_t members_count;
     struct study_member members[PLAN_SITES_MAX];
@@ -147,6 +148,9 @@ uint64_t study_wake(const struct study *study);
 
 /* The kind with which a training round begins: KEYS in a secure study, else TRAIN. */
 enum task_kind study_first_task(const struct study *study);
+
+/* The kind of task that follows an aborted one, at once or when the study is resumed. */
+enum task_kind study_next_try(const struct study *study);
 
 /* study_secure.c, for study.c: whether the site takes part in such a task, given the stages that
  * counted it; and the answers without which the task is nothing. */

@@ -17,8 +17,8 @@ void study_open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
 void study_proceed(struct study *study, uint64_t now_ms, struct effects *effects);
 
 /* After an aborted task: another try, or the study pauses. */
-void study_abort_or_retry(struct study *study, enum task_kind kind, const char *reason,
-                          uint64_t now_ms, struct effects *effects);
+void study_abort_or_retry(struct study *study, const char *reason, uint64_t now_ms,
+                          struct effects *effects);
 
 void study_pause(struct study *study, const char *reason, struct effects *effects);
 

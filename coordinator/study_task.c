@@ -46,6 +46,8 @@ void study_open_task(struct study *study, enum task_kind kind, uint64_t now_ms,
     task->quorum = study_task_quorum(study, kind);
     task->allowance_ms = study->allowance_ms;
     task->sites_count = study->members_count;
+    if (kind == TASK_KEYS)
+        study->keys = task->task;
     uint32_t ready = 0;
     for (uint32_t i = 0; i < study->members_count; i++) {
         if (kind == TASK_KEYS)
@@ -76,8 +78,8 @@ void study_proceed(struct study *study, uint64_t now_ms, struct effects *effects
         study_open_task(study, study_first_task(study), now_ms, effects);
 }
 
-void study_abort_or_retry(struct study *study, enum task_kind kind, const char *reason,
-                          uint64_t now_ms, struct effects *effects)
+void study_abort_or_retry(struct study *study, const char *reason, uint64_t now_ms,
+                          struct effects *effects)
 {
     char last[MESSAGE_REASON_BYTES]; /* opening a task wipes the old task's reason */
     reason_set(last, reason);
@@ -85,10 +87,10 @@ void study_abort_or_retry(struct study *study, enum task_kind kind, const char *
     study_tell_closed(study, effects);
     /* What sites refuse or decline once they do again, and each try would cost the others budget.
      */
-    bool again = task_stage(kind) > 1 && study->threshold > 0; /* with sites that are back */
-    if (++study->aborts < STUDY_ABORTS_MAX && (again || !round_hopeless(&study->task))) {
-        study_open_task(study, kind == TASK_EVALUATE ? kind : study_first_task(study), now_ms,
-                        effects);
+    enum task_kind next = study_next_try(study);
+    bool anew = next != study->task.kind; /* a secure round, with sites that are back */
+    if (++study->aborts < STUDY_ABORTS_MAX && (anew || !round_hopeless(&study->task))) {
+        study_open_task(study, next, now_ms, effects);
         return;
     }
     char text[2 * MESSAGE_REASON_BYTES];
@@ -111,9 +113,13 @@ static void lose_patience(struct study *study, struct study_member *member)
 /* What follows from a task that is no longer open. */
 static void follow_up(struct study *study, uint64_t now_ms, struct effects *effects)
 {
-    for (uint32_t i = 0; i < study->members_count; i++)
-        if (study->task.sites[i].standing == STANDING_MISSED && study->members[i].live)
-            lose_patience(study, &study->members[i]);
+    /* In this step: who said hello since may still stand as missed in a task that can do without.
+     */
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct effect *effect = &effects->list[i];
+        if (effect->kind == EFFECT_NOTE && effect->note == NOTE_MISSED)
+            lose_patience(study, &study->members[effect->site]);
+    }
     if (!study_task_open(study) || study->task.phase == ROUND_OPEN)
         return;
     if (study->phase == STUDY_VALIDATING)
@@ -123,7 +129,7 @@ static void follow_up(struct study *study, uint64_t now_ms, struct effects *effe
         study->phase = STUDY_POOLING;
         effect_add(effects, EFFECT_POOL, EFFECT_EVERYBODY);
     } else if (study->task.phase == ROUND_ABORTED) {
-        study_abort_or_retry(study, study->task.kind, study->task.reason, now_ms, effects);
+        study_abort_or_retry(study, study->task.reason, now_ms, effects);
     } else if (study->threshold == 0 || !study_stage_done(study, effects)) {
         study->phase = STUDY_AGGREGATING;
         effect_add(effects, EFFECT_AGGREGATE, EFFECT_EVERYBODY);

@@ -75,17 +75,21 @@ struct result secure_relay(struct drive *drive, struct running *running, uint64_
     return r;
 }
 
-static struct result read_words(struct drive *drive, const struct running *running, uint32_t first,
+/* The stages' tasks follow each other, but REVEAL may have been asked more than once: the last one
+ * counts. */
+static struct result read_words(struct drive *drive, const struct running *running,
                                 struct combine_words *words, struct why *why)
 {
     const struct study *study = &running->study;
     for (uint32_t stage = 1; stage <= TASK_STAGES; stage++) {
+        uint32_t task = stage == TASK_STAGES ? study->task.task : study->keys + stage - 1;
         for (uint32_t i = 0; i < study->members_count; i++) {
             struct store_bytes payload = {0};
-            if (study->members[i].stage < stage)
+            bool counted = stage == TASK_STAGES ? study->task.sites[i].standing == STANDING_COUNTED
+                                                : study->members[i].stage >= stage;
+            if (!counted)
                 continue;
-            TRY(store_read_object(drive->options.store, study->name, first + stage - 1, i, &payload,
-                                  why));
+            TRY(store_read_object(drive->options.store, study->name, task, i, &payload, why));
             struct result r = combine_words_take(words, &running->plan, task_of_stage(stage), i,
                                                  payload.bytes, payload.n, why);
             free(payload.bytes);
@@ -111,13 +115,12 @@ struct result secure_combine(struct drive *drive, const struct running *running,
     memset(outcome, 0, sizeof *outcome);
     if (!words)
         return failed(why, RESULT_SYSTEM, "out of memory for a secure round");
-    uint32_t first = study->task.task - (TASK_STAGES - 1);
     const struct secure_scope scope = {.study = study->name,
                                        .plan_hash = study->plan_hash,
                                        .model_hash = study->model,
-                                       .task = first,
+                                       .task = study->keys,
                                        .round = study->task.round};
     words->round = study->task.round;
-    TRY(read_words(drive, running, first, words, why));
+    TRY(read_words(drive, running, words, why));
     return combine_secure(&running->plan, server, words, &scope, outcome, why);
 }

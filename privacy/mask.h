@@ -109,7 +109,7 @@ enum mask_result mask_site_mask(struct mask_site *site, const bool *present, uin
                                 size_t n, unsigned bits);
 
 /* Settles on survivors[sites], a part of the present, and writes a tag for each of them,
- * tags[sites]. Once only. */
+ * tags[sites]. Once only; again for the very same list it gives the same tags until it reveals. */
 enum mask_result mask_site_agree(struct mask_site *site, const bool *survivors,
                                  struct mask_tag *tags);
 
@@ -118,6 +118,16 @@ enum mask_result mask_site_agree(struct mask_site *site, const bool *survivors,
  * than threshold sites settled on the same, and it may be asked again with more tags. */
 enum mask_result mask_site_reveal(struct mask_site *site, const struct mask_tag *tags,
                                   struct mask_reveal *reveals);
+
+/* A site's state after masking, for its own disk: what it needs to agree and to reveal, its shares
+ * of the others' secrets. Its own secrets are wiped by then: with what is kept nobody opens an
+ * input who has not what `threshold` sites keep.
+ * mask_site_keep writes bytes[mask_kept_bytes(sites)]; MASK_BAD_INPUT before masking and after
+ * revealing. mask_site_again makes the site of them anew; NULL when they are malformed or memory is
+ * short. Keep them secret and whole: no check here finds a change. */
+size_t mask_kept_bytes(unsigned sites);
+enum mask_result mask_site_keep(const struct mask_site *site, unsigned char *bytes);
+struct mask_site *mask_site_again(const unsigned char *bytes, size_t n);
 
 /* Coordinator: opens the sum. total[n] is the survivors' inputs added modulo 2^bits; reveals[k][j]
  * is what the k-th answering site said about site j, answers >= threshold. On MASK_OK total holds

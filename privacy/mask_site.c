@@ -4,7 +4,8 @@
  *   NEW --peers--> MET --mask--> MASKED --agree--> AGREED --reveal--> DONE
  *                  (shares, receive)
  *
- * Any other order is refused and changes nothing; DONE is left only by freeing. */
+ * Any other order is refused and changes nothing; DONE is left only by freeing. Masking wipes the
+ * site's own secrets: what is left to do needs the shares it holds and the keys of its tags. */
 #include "privacy/mask.h"
 
 #include "privacy/mask_inner.h"
@@ -12,26 +13,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum stage { STAGE_NEW, STAGE_MET, STAGE_MASKED, STAGE_AGREED, STAGE_DONE };
-
-/* What a peer shared with this site. */
-struct held {
-    bool have;
-    struct shamir_share key, seed;
-};
-
-struct mask_site {
-    enum stage stage;
-    unsigned index, sites, threshold;
-    uint64_t round;
-    unsigned char mask_secret[MASK_KEY_BYTES], box_secret[MASK_KEY_BYTES];
-    unsigned char self_seed[MASK_KEY_BYTES];
-    struct mask_advert advert;
-    struct mask_advert peers[MASK_SITES_MAX];
-    struct held held[MASK_SITES_MAX];
-    bool present[MASK_SITES_MAX], survivors[MASK_SITES_MAX];
-};
 
 struct mask_site *mask_site_new(struct rng *rng, unsigned index, unsigned sites, unsigned threshold,
                                 uint64_t round)
@@ -148,7 +129,7 @@ enum mask_result mask_site_shares(struct mask_site *s, struct rng *rng, struct m
         if (j != s->index && !is_absent(&s->peers[j]))
             rc = seal(s, rng, j, &keys[j], &seeds[j], &sealed[j]);
     }
-    s->held[s->index] = (struct held){true, keys[s->index], seeds[s->index]};
+    s->held[s->index] = (struct mask_held){true, keys[s->index], seeds[s->index]};
     sodium_memzero(keys, sizeof keys);
     sodium_memzero(seeds, sizeof seeds);
     return rc;
@@ -168,7 +149,7 @@ enum mask_result mask_site_receive(struct mask_site *s, unsigned from,
         crypto_secretbox_open_easy(plain, bytes + crypto_secretbox_NONCEBYTES,
                                    MASK_SEALED_BYTES - crypto_secretbox_NONCEBYTES, bytes, key);
     if (!bad) {
-        struct held *h = &s->held[from];
+        struct mask_held *h = &s->held[from];
         h->have = true;
         h->key.at = h->seed.at = (uint8_t)(s->index + 1);
         memcpy(h->key.value, plain, SHAMIR_SECRET_BYTES);
@@ -177,6 +158,17 @@ enum mask_result mask_site_receive(struct mask_site *s, unsigned from,
     sodium_memzero(key, sizeof key);
     sodium_memzero(plain, sizeof plain);
     return bad ? MASK_BAD_SHARE : MASK_OK;
+}
+
+/* The keys of the tags to and from each site present: they outlast the secret they are made of. */
+static int tag_keys(struct mask_site *s, const bool *present)
+{
+    int bad = 0;
+    for (unsigned j = 0; j < s->sites; j++)
+        if (j != s->index && present[j])
+            bad |= box_key(s, j, s->index, "ag", s->tag_to[j]) |
+                   box_key(s, j, j, "ag", s->tag_from[j]);
+    return bad;
 }
 
 enum mask_result mask_site_mask(struct mask_site *s, const bool *present, uint64_t *values,
@@ -195,6 +187,8 @@ enum mask_result mask_site_mask(struct mask_site *s, const bool *present, uint64
     }
     if (count < s->threshold)
         return MASK_TOO_FEW;
+    if (tag_keys(s, present) != 0)
+        return MASK_BAD_KEY;
     s->stage = STAGE_MASKED;
     memcpy(s->present, present, s->sites * sizeof *present);
     mask_apply(values, n, bits, s->self_seed, false);
@@ -207,32 +201,33 @@ enum mask_result mask_site_mask(struct mask_site *s, const bool *present, uint64
         mask_apply(values, n, bits, seed, s->index > j);
     }
     sodium_memzero(seed, sizeof seed);
+    sodium_memzero(s->mask_secret, sizeof s->mask_secret);
+    sodium_memzero(s->box_secret, sizeof s->box_secret);
+    sodium_memzero(s->self_seed, sizeof s->self_seed);
     return MASK_OK;
 }
 
-/* Tag on the two lists from `sender` for the other of the two sites. */
-static int tag_lists(const struct mask_site *s, unsigned peer, unsigned sender,
-                     struct mask_tag *tag)
+/* Tag on the two lists under a key of two sites for one direction. */
+static void tag_lists(const struct mask_site *s, const unsigned char key[MASK_KEY_BYTES],
+                      struct mask_tag *tag)
 {
-    unsigned char key[crypto_secretbox_KEYBYTES], lists[2 * MASK_SITES_MAX];
-    if (box_key(s, peer, sender, "ag", key) != 0)
-        return -1;
+    unsigned char lists[2 * MASK_SITES_MAX];
     for (unsigned j = 0; j < s->sites; j++) {
         lists[2 * j] = s->present[j];
         lists[2 * j + 1] = s->survivors[j];
     }
-    crypto_generichash(tag->bytes, MASK_TAG_BYTES, lists, 2 * s->sites, key, sizeof key);
-    sodium_memzero(key, sizeof key);
-    return 0;
+    crypto_generichash(tag->bytes, MASK_TAG_BYTES, lists, 2 * s->sites, key, MASK_KEY_BYTES);
 }
 
 enum mask_result mask_site_agree(struct mask_site *s, const bool *survivors, struct mask_tag *tags)
 {
     unsigned count = 0;
     memset(tags, 0, s->sites * sizeof *tags);
-    if (s->stage > STAGE_MASKED)
+    bool again = s->stage == STAGE_AGREED &&
+                 memcmp(survivors, s->survivors, s->sites * sizeof *survivors) == 0;
+    if (s->stage > STAGE_MASKED && !again)
         return MASK_TWICE;
-    if (s->stage != STAGE_MASKED || !survivors[s->index])
+    if (s->stage < STAGE_MASKED || !survivors[s->index])
         return MASK_BAD_INPUT;
     for (unsigned j = 0; j < s->sites; j++) {
         if (survivors[j] && !s->present[j])
@@ -243,10 +238,9 @@ enum mask_result mask_site_agree(struct mask_site *s, const bool *survivors, str
         return MASK_TOO_FEW;
     s->stage = STAGE_AGREED;
     memcpy(s->survivors, survivors, s->sites * sizeof *survivors);
-    for (unsigned j = 0; j < s->sites; j++) {
-        if (j != s->index && survivors[j] && tag_lists(s, j, s->index, &tags[j]) != 0)
-            return MASK_BAD_KEY;
-    }
+    for (unsigned j = 0; j < s->sites; j++)
+        if (j != s->index && survivors[j])
+            tag_lists(s, s->tag_to[j], &tags[j]);
     return MASK_OK;
 }
 
@@ -261,8 +255,10 @@ enum mask_result mask_site_reveal(struct mask_site *s, const struct mask_tag *ta
     if (s->stage != STAGE_AGREED)
         return MASK_BAD_INPUT;
     for (unsigned j = 0; j < s->sites; j++) {
-        if (j != s->index && s->survivors[j] && tag_lists(s, j, j, &tag) == 0)
-            agreed += sodium_memcmp(tag.bytes, tags[j].bytes, sizeof tag) == 0;
+        if (j == s->index || !s->survivors[j])
+            continue;
+        tag_lists(s, s->tag_from[j], &tag);
+        agreed += sodium_memcmp(tag.bytes, tags[j].bytes, sizeof tag) == 0;
     }
     if (agreed < s->threshold)
         return MASK_TOO_FEW;

@@ -109,6 +109,7 @@ void hospital_start(struct hospital *hospital)
     vault->data_fd = open_in(hospital, "patients.csv", O_RDONLY);
     vault->ledger_fd = open_in(hospital, "ledger", O_RDWR | O_CREAT);
     vault->outbox_fd = open_in(hospital, "outbox", O_RDWR | O_CREAT);
+    vault->secure_fd = open_in(hospital, "secure", O_RDWR | O_CREAT);
     vault->record_fd = open_in(hospital, "released", O_WRONLY | O_APPEND | O_CREAT);
     vault->epochs_fd = open_in(hospital, "epochs", O_RDWR | O_CREAT);
     vault->heads_fd = open_in(hospital, "heads", O_RDWR | O_CREAT);
@@ -124,7 +125,7 @@ void hospital_crash(struct hospital *hospital)
     if (!hospital->running)
         return;
     const int fds[] = {vault->data_fd,      vault->ledger_fd, vault->outbox_fd, vault->record_fd,
-                       vault->decisions_fd, vault->epochs_fd, vault->heads_fd};
+                       vault->decisions_fd, vault->epochs_fd, vault->heads_fd,  vault->secure_fd};
     vault_end(vault);
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
         close(fds[i]);

@@ -163,15 +163,21 @@ static struct result apply_begun(struct ledger_study *study, const struct journa
     if (in->bad || in->left > 0 || !task_kind_known(kind) || !may_begin(study, kind) ||
         (task.task <= study->task.task && !again))
         return no_sense(why, record);
+    if (kind == TASK_REVEAL &&
+        (task.round < study->revealed ||
+         (task.round == study->revealed &&
+          memcmp(task.model_hash, study->revealed_input, PLAN_HASH_BYTES) != 0)))
+        return no_sense(why, record);
     if (kind == TASK_EVALUATE)
         name_model(study, task.model_hash);
     task.kind = (enum task_kind)kind;
     task.attempts = again ? study->task.attempts + 1 : 1;
     study->task = task;
-    /* Counted before a share exists outside: a sum that may have been opened is never made again.
-     */
-    if (kind == TASK_REVEAL && task.round > study->revealed)
+    /* Counted before a share exists outside: another sum of the round is never opened. */
+    if (kind == TASK_REVEAL) {
         study->revealed = task.round;
+        memcpy(study->revealed_input, task.model_hash, PLAN_HASH_BYTES);
+    }
     return DONE;
 }
 

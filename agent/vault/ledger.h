@@ -99,6 +99,7 @@ struct ledger_study {
         uint64_t first_ms, ms; /* of the first charge and the last one */
     } after;
     uint32_t revealed; /* last round whose secure sum this site helped to open */
+    unsigned char revealed_input[PLAN_HASH_BYTES]; /* of that reveal: one list of survivors */
     /* Keys of the other sites of a secure study as first seen, by place in the plan; zeros: not
      * yet.
      */

@@ -76,6 +76,7 @@ static struct result open_all(const struct folder *folder, struct vault *vault, 
     TRY(open_file(folder->ledger, O_RDWR | O_CREAT, &vault->ledger_fd, why));
     TRY(open_file(folder->epochs, O_RDWR | O_CREAT, &vault->epochs_fd, why));
     TRY(open_file(folder->heads, O_RDWR | O_CREAT, &vault->heads_fd, why));
+    TRY(open_file(folder->secure, O_RDWR | O_CREAT, &vault->secure_fd, why));
     TRY(open_file(folder->outbox, O_RDWR | O_CREAT, &vault->outbox_fd, why));
     TRY(open_file(folder->released, O_WRONLY | O_APPEND | O_CREAT, &vault->record_fd, why));
     return open_file(folder->decisions, O_RDONLY | O_CREAT, &vault->decisions_fd, why);
@@ -85,9 +86,9 @@ static struct result open_all(const struct folder *folder, struct vault *vault, 
 static struct result shut_in(const struct vault *vault, const struct serve *serve, bool landlock,
                              struct why *why)
 {
-    int keep[9] = {vault->ledger_fd, vault->outbox_fd, vault->record_fd, vault->decisions_fd,
-                   vault->data_fd,   vault->epochs_fd, vault->heads_fd};
-    size_t count = 7 + serve_descriptors(serve, keep + 7);
+    int keep[10] = {vault->ledger_fd, vault->outbox_fd, vault->record_fd, vault->decisions_fd,
+                    vault->data_fd,   vault->epochs_fd, vault->heads_fd,  vault->secure_fd};
+    size_t count = 8 + serve_descriptors(serve, keep + 8);
     TRY(sandbox_harden(why));
     TRY(sandbox_close_others(keep, count, why));
     if (landlock)

@@ -4,28 +4,17 @@
 
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
+#include "agent/vault/secure_inner.h"
+#include "agent/vault/secure_kept.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
+#include "proto/base/log.h"
 
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One study's round. */
-struct secure_round {
-    char study[PLAN_NAME_BYTES];
-    uint32_t round, first; /* first: number of its KEYS task */
-    uint32_t stages;       /* done */
-    unsigned self, sites;
-    struct rng rng;
-    struct mask_site *mask; /* wiped when freed */
-    struct secure_scope scope;
-    unsigned char plan_hash[PLAN_HASH_BYTES], model_hash[PLAN_HASH_BYTES];
-    struct payload_model_set models;
-    bool present[PLAN_SITES_MAX];
-};
 
 static struct secure_round *find(const struct vault *vault, const char *study)
 {
@@ -35,22 +24,65 @@ static struct secure_round *find(const struct vault *vault, const char *study)
     return NULL;
 }
 
-static void drop(struct vault *vault, struct secure_round *round)
+void secure_round_free(struct secure_round *round)
 {
-    for (size_t i = 0; i < SECURE_ROUNDS_MAX; i++)
-        if (vault->secure[i] == round)
-            vault->secure[i] = NULL;
+    if (!round)
+        return;
     mask_site_free(round->mask);
     rng_wipe(&round->rng);
     payload_model_set_free(&round->models);
     free(round);
 }
 
+static size_t place_of(const struct vault *vault, const struct secure_round *round)
+{
+    size_t place = 0;
+    while (vault->secure[place] != round)
+        place++;
+    return place;
+}
+
+/* Forgets a round, here and on disk. */
+static struct result drop(struct vault *vault, struct secure_round *round, struct why *why)
+{
+    size_t place = place_of(vault, round);
+    if (round->kept > 0)
+        TRY(secure_kept_erase(vault, place, why));
+    vault->secure[place] = NULL;
+    secure_round_free(round);
+    return DONE;
+}
+
 void secure_end(struct vault *vault)
 {
-    for (size_t i = 0; i < SECURE_ROUNDS_MAX; i++)
-        if (vault->secure[i])
-            drop(vault, vault->secure[i]);
+    for (size_t i = 0; i < SECURE_ROUNDS_MAX; i++) {
+        secure_round_free(vault->secure[i]);
+        vault->secure[i] = NULL;
+    }
+}
+
+void secure_over(struct vault *vault, const char *study)
+{
+    struct why why;
+    struct secure_round *round = find(vault, study);
+    if (round && !ok(drop(vault, round, &why)))
+        log_error("%s: %s", study, why.text);
+}
+
+/* Whether the order is the next stage of the round here. Two may come again: AGREE, when the vault
+ * ended before its answer was out; REVEAL with any later number, when too few sites answered the
+ * one before. Both give the very same words (privacy/mask.h). */
+static bool in_turn(const struct secure_round *round, const struct ledger_task *last, uint32_t task,
+                    const struct message_task *order)
+{
+    uint32_t stage = task_stage(order->kind), number = round->first + stage - 1;
+    if (round->round != order->round)
+        return false;
+    if (order->kind == TASK_REVEAL)
+        return task >= number && round->stages == stage - 1;
+    bool again = order->kind == TASK_AGREE && round->stages == stage &&
+                 last->state == LEDGER_TASK_BEGUN && last->task == task;
+    return task == number && (again || round->stages == stage - 1);
 }
 
 struct result secure_fits(const struct vault *vault, const struct ledger_study *study,
@@ -62,16 +94,17 @@ struct result secure_fits(const struct vault *vault, const struct ledger_study *
         return DONE;
     if (!plan->aggregation.secure)
         return failed(why, RESULT_REFUSED, "the plan has no secure aggregation");
-    /* Two sums of one round, over different sites, would give single updates away. */
-    if (order->round <= study->revealed)
+    /* Two sums of one round, over different sites, would give single updates away; one sum may be
+     * opened as often as anybody asks. */
+    bool same = order->kind == TASK_REVEAL && order->round == study->revealed &&
+                memcmp(order->model_hash, study->revealed_input, PLAN_HASH_BYTES) == 0;
+    if (order->round <= study->revealed && !same)
         return failed(why, RESULT_REFUSED,
                       "this site already helped to open a sum of round %" PRIu32
                       ": a second one could tell single sites apart",
                       order->round);
     const struct secure_round *round = find(vault, study->name);
-    if (order->kind != TASK_KEYS &&
-        (!round || round->round != order->round || task != round->first + stage - 1 ||
-         stage != round->stages + 1))
+    if (order->kind != TASK_KEYS && (!round || !in_turn(round, &study->task, task, order)))
         return failed(why, RESULT_REFUSED,
                       "this site has no keys for round %" PRIu32
                       " any more, its vault was started anew: it takes part again in the next",
@@ -95,7 +128,7 @@ static struct result new_round(struct vault *vault, const struct ledger_study *s
     size_t at = 0;
     struct secure_round *old = find(vault, study->name);
     if (old)
-        drop(vault, old);
+        TRY(drop(vault, old, why));
     while (at < SECURE_ROUNDS_MAX && vault->secure[at])
         at++;
     if (at == SECURE_ROUNDS_MAX)
@@ -262,11 +295,16 @@ struct result secure_word(struct vault *vault, const struct ledger_study *study,
         TRY(keys(vault, study, task, order, input, n, &word, note, why));
     else
         TRY(later_stage(vault, find(vault, study->name), order, input, n, &word, note, why));
-    TRY(release_word(vault, study, task, order, &word, note, ret_cipher, ret_n, why));
     struct secure_round *round = find(vault, study->name);
+    if (order->kind == TASK_AGREE) {
+        /* The list is on disk before anybody hears of it. */
+        round->stages = task_stage(order->kind);
+        TRY(secure_kept_write(vault, place_of(vault, round), why));
+    }
+    TRY(release_word(vault, study, task, order, &word, note, ret_cipher, ret_n, why));
     round->stages = task_stage(order->kind);
     if (order->kind == TASK_REVEAL)
-        drop(vault, round);
+        secure_over(vault, study->name); /* the outbox answers from now on */
     return DONE;
 }
 
@@ -306,5 +344,7 @@ struct result secure_mask(struct vault *vault, const struct ledger_study *study,
     struct secure_round *round = find(vault, study->name);
     TRY(masks(mask_site_mask(round->mask, round->present, values, d, SECURE_MODULUS_BITS), why));
     round->stages = task_stage(TASK_TRAIN);
-    return DONE;
+    payload_model_set_free(&round->models);
+    round->models = (struct payload_model_set){0};
+    return secure_kept_write(vault, place_of(vault, round), why);
 }

@@ -2,11 +2,16 @@
 /* The site's part in the rounds of a secure study (privacy/mask.h): keys, shares, the masked
  * update, the agreement on who delivered, the shares that open the sum.
  *
- * Keys and seeds live in this process's memory alone. A vault that was started anew in the middle
- * of a round has lost them: it declines the rest of the round, as a site that dropped out, and
- * takes part again in the next. What must hold through restarts is in the ledger: a task is begun
- * there, with the hash of its input and so with the one list of survivors, before anything leaves;
- * and a round in which this site revealed shares is never begun again. */
+ * Until the update is masked, keys and seeds live in this process's memory alone: a vault that was
+ * started anew before has lost them, declines the rest of the round, as a site that dropped out,
+ * and takes part again in the next. From then on what agreeing and revealing need is on disk
+ * (secure_kept.h), written before the stage's answer leaves, and erased with the reveal, the next
+ * round's keys or the study's end: a vault that is started anew goes on.
+ *
+ * What must hold through restarts is in the ledger: a task is begun there, with the hash of its
+ * input and so with the one list of survivors, before anything leaves; and a round for which this
+ * site began to reveal shares is answered again for exactly that list, in the very same words, and
+ * never for another. */
 #ifndef CONSILIUM_VAULT_SECURE_H
 #define CONSILIUM_VAULT_SECURE_H
 
@@ -36,11 +41,14 @@ struct result secure_shares(struct vault *vault, const struct ledger_study *stud
 const struct payload_model_set *secure_models(const struct vault *vault,
                                               const struct ledger_study *study);
 
-/* Masks values[d]; once a round. */
+/* Masks values[d], once a round, and keeps on disk what the later stages need. */
 struct result secure_mask(struct vault *vault, const struct ledger_study *study, uint64_t *values,
                           size_t d, struct why *why) MUST_CHECK;
 
-/* Wipes all keys. */
+/* The study is over: what it kept is wiped and erased. */
+void secure_over(struct vault *vault, const char *study);
+
+/* Wipes memory; what is on disk waits for the next start. */
 void secure_end(struct vault *vault);
 
 #endif

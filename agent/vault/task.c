@@ -251,11 +251,13 @@ static struct result carry_out(struct vault *vault, const struct order *order,
 
 /* Whether an aborted task's result answers this one too: nothing new is computed or spent. After
  * the study each order asks about the patients of its day. */
-static bool answered_before(const struct ledger_study *study, const struct order *order)
+static bool answered_before(const struct vault *vault, const struct ledger_study *study,
+                            const struct order *order)
 {
     const struct ledger_task *last = &study->task;
     const struct message_task *o = &order->task_order;
-    return !o->after_study && last->state == LEDGER_TASK_DONE && last->kind == o->kind &&
+    bool anew = is_secure(vault, order) && o->kind != TASK_REVEAL; /* with keys of its own */
+    return !o->after_study && !anew && last->state == LEDGER_TASK_DONE && last->kind == o->kind &&
            last->round == o->round && memcmp(last->model_hash, o->model_hash, PLAN_HASH_BYTES) == 0;
 }
 
@@ -348,7 +350,7 @@ struct result task_handle(struct vault *vault, const unsigned char *body, size_t
                  study->task.attempts);
         return declined(vault, &order, &refusal, reply, why);
     }
-    if (!same && !is_secure(vault, &order) && answered_before(study, &order))
+    if (!same && answered_before(vault, study, &order))
         return reuse(vault, &order, reply, why);
     r = order_fits(vault, study, &order, &refusal);
     if (!ok(r))

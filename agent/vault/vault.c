@@ -6,6 +6,7 @@
 #include "agent/vault/release.h"
 #include "agent/vault/room.h"
 #include "agent/vault/secure.h"
+#include "agent/vault/secure_kept.h"
 #include "agent/vault/study.h"
 #include "agent/vault/task.h"
 #include "proto/base/clock.h"
@@ -27,6 +28,7 @@ struct result vault_start(struct vault *vault, struct why *why)
     TRY(ledger_open(&vault->ledger, vault->ledger_fd, "ledger", why));
     TRY(epoch_book_open(&vault->book, vault->epochs_fd, "epochs", why));
     TRY(witness_open(&vault->witness, vault->heads_fd, "heads", why));
+    TRY(secure_kept_read(vault, why));
     if (vault->ledger.journal.cut > 0)
         log_warning("ledger: a record that a crash tore was cut off; nothing was built on it");
     return DONE;
@@ -116,6 +118,8 @@ static struct result task_closed(struct vault *vault, const unsigned char *envel
             TRY(ledger_named(&vault->ledger, clock_unix_ms(), study->name, named[i], why));
     bool settles = study->task.task == message->head.task && !study->task.settled;
     bool ends = closed->study_finished && study->standing == LEDGER_STUDY_ALLOWED;
+    if (ends)
+        secure_over(vault, study->name);
     if (!settles && !ends)
         return DONE;
     return ledger_closed(&vault->ledger, clock_unix_ms(), study->name, message->head.task,

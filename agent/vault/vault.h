@@ -25,7 +25,7 @@ struct vault {
     char data_name[MAPPING_PATH_BYTES]; /* for messages */
     int data_fd;
     unsigned char holdout_key[DATASET_KEY_BYTES];
-    int ledger_fd, outbox_fd, record_fd, decisions_fd, epochs_fd, heads_fd;
+    int ledger_fd, outbox_fd, record_fd, decisions_fd, epochs_fd, heads_fd, secure_fd;
     struct ledger ledger;
     struct epoch_book book;
     struct witness witness;

@@ -47,6 +47,25 @@ static void late_is_let_in(struct study *study, struct study_event *event)
             study->members[i].stage = TASK_STAGES;
 }
 
+/* A reveal that came to nothing takes the round back to its keys, as other stages do: those that
+ * revealed refuse another sum of the round. */
+static void reveal_anew(struct study *study, struct study_event *event)
+{
+    if (event->kind == STUDY_EVENT_TIMER && study->task.kind == TASK_REVEAL &&
+        study->task.extensions == ROUND_EXTENSIONS_MAX && event->now_ms >= study->task.deadline_ms)
+        study->task.kind = TASK_AGREE;
+}
+
+static void another_reveal(const struct study *before, struct study *study,
+                           const struct study_event *event, struct effects *effects)
+{
+    (void)event;
+    (void)effects;
+    if (before->task.kind == TASK_REVEAL && study->task.kind == TASK_REVEAL &&
+        study->task.task != before->task.task)
+        study->input[0] ^= 1;
+}
+
 static void wait_for_the_dead(struct study *study, struct study_event *event)
 {
     (void)event;
@@ -176,6 +195,8 @@ const struct sim_bug SIM_BUGS[] = {
     {.name = "dead sites are waited for in every round", .before = wait_for_the_dead},
     {.name = "a late timer is taken for an early one", .before = deadline_forgotten},
     {.name = "a late site is let into a secure round", .before = late_is_let_in},
+    {.name = "a failed reveal begins the round anew", .before = reveal_anew},
+    {.name = "a reveal is asked again for another list", .after = another_reveal},
     {.name = "a refusal touches the state", .after = touch_when_refusing},
     {.name = "a change is not stored", .after = forget_to_store},
     {.name = "the last candidate is taken for the best", .after = last_is_best},

@@ -67,27 +67,63 @@ static void check_objects(struct shell *shell)
     }
 }
 
-/* A secure round: five tasks in a row, each counting a part of the sites that the one before did,
- * never fewer than the threshold. Returns the number of its TRAIN task. */
+/* The sites of `task` are among those of `earlier`, and they are enough. */
+static void check_stage(struct shell *shell, uint32_t task, uint32_t earlier)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < shell->world.sites; i++) {
+        count += shell->objects[task][i].there;
+        if (earlier > 0 && shell->objects[task][i].there && !shell->objects[earlier][i].there)
+            violated(shell, "site %u is counted in task %u of a secure round, not before it", i,
+                     task);
+    }
+    if (count < shell->world.threshold)
+        violated(shell, "task %u of a secure round counts %u sites, the threshold is %u", task,
+                 count, shell->world.threshold);
+}
+
+/* A secure round: five tasks in a row, the last perhaps more than once, each counting a part of the
+ * sites that the one before did, never fewer than the threshold. Returns the number of its TRAIN
+ * task. */
 static uint32_t check_stages(struct shell *shell, uint32_t last)
 {
-    uint32_t first = last - (TASK_STAGES - 1);
-    for (uint32_t stage = 1; stage <= TASK_STAGES; stage++) {
-        uint32_t task = first + stage - 1, count = 0;
+    uint32_t agree = last;
+    while (agree > TASK_STAGES - 1 && shell->oracle.kinds[agree] == TASK_REVEAL)
+        agree--;
+    uint32_t first = agree - (TASK_STAGES - 2);
+    for (uint32_t stage = 1; stage < TASK_STAGES; stage++) {
+        uint32_t task = first + stage - 1;
         if (shell->oracle.kinds[task] != task_of_stage(stage))
             violated(shell, "task %u of a secure round is a %s", task,
                      task_kind_name(shell->oracle.kinds[task]));
-        for (uint32_t i = 0; i < shell->world.sites; i++) {
-            count += shell->objects[task][i].there;
-            if (stage > 1 && shell->objects[task][i].there && !shell->objects[task - 1][i].there)
-                violated(shell, "site %u is counted in task %u of a secure round, not before it", i,
-                         task);
-        }
-        if (count < shell->world.threshold)
-            violated(shell, "task %u of a secure round counts %u sites, the threshold is %u", task,
-                     count, shell->world.threshold);
+        check_stage(shell, task, stage > 1 ? task - 1 : 0);
     }
+    check_stage(shell, last, agree);
     return first + task_stage(TASK_TRAIN) - 1;
+}
+
+/* A reveal that came to nothing is asked for again, for the same sum: sites that revealed would
+ * begin no other sum of the round. Returns whether the task just opened is such a one. */
+static bool check_reveal(struct shell *shell)
+{
+    struct oracle *oracle = &shell->oracle;
+    const struct round *task = &shell->disk->task;
+    bool after = task->task > 1 && oracle->kinds[task->task - 1] == TASK_REVEAL &&
+                 oracle->revealing_round > shell->disk->round;
+    bool revealed = false;
+    for (uint32_t i = 0; after && i < shell->world.sites; i++)
+        revealed = revealed || shell->objects[task->task - 1][i].there;
+    if (revealed && task->kind != TASK_REVEAL)
+        violated(shell, "round %u goes on with %s although sites have revealed", task->round,
+                 task_kind_name(task->kind));
+    if (task->kind != TASK_REVEAL)
+        return false;
+    if (after && memcmp(oracle->revealing, shell->disk->input, PLAN_HASH_BYTES) != 0)
+        violated(shell, "task %u: another sum of round %u is to be revealed", task->task,
+                 task->round);
+    oracle->revealing_round = task->round;
+    memcpy(oracle->revealing, shell->disk->input, PLAN_HASH_BYTES);
+    return after;
 }
 
 bool oracle_quarantined(const struct shell *shell, uint32_t site)
@@ -241,8 +277,9 @@ void oracle_commit(struct shell *shell, const struct study_event *event)
         memset(oracle->asked, 0, sizeof oracle->asked);
         if (disk->tasks < SIM_TASKS_MAX)
             oracle->kinds[disk->tasks] = disk->task.kind;
-        if (disk->task.kind == (shell->world.threshold > 0 ? TASK_KEYS : TASK_TRAIN) &&
-            ++oracle->tries > STUDY_ABORTS_MAX * (shell->resumes + 1))
+        bool again = check_reveal(shell);
+        bool anew = disk->task.kind == (shell->world.threshold > 0 ? TASK_KEYS : TASK_TRAIN);
+        if ((anew || again) && ++oracle->tries > STUDY_ABORTS_MAX * (shell->resumes + 1))
             violated(shell, "round %u is tried %u times", disk->round + 1, oracle->tries);
     }
 }
@@ -323,8 +360,7 @@ void oracle_end(struct shell *shell)
         return;
     }
     for (uint32_t i = 0; i < shell->world.sites; i++)
-        able += world->site[i].verdict == STUDY_ALLOWED && world->site[i].budget > 0 &&
-                world->site[i].revealed <= disk->round; /* else it waits for the next round */
+        able += world->site[i].verdict == STUDY_ALLOWED && world->site[i].budget > 0;
     if (able >= world->quorum)
         violated(shell,
                  "%u sites could go on, the quorum is %u, but the study stays %s in round %u", able,

@@ -106,6 +106,7 @@ static void send_effect(struct shell *shell, const struct effect *effect,
         item.task = shell->live->task.task;
         item.task_kind = shell->live->task.kind;
         item.round = shell->live->task.round;
+        memcpy(item.digest, study_input(shell->live), PLAN_HASH_BYTES);
         break;
     case EFFECT_ACCEPTED:
         item.message = SIM_ACCEPTED;
@@ -278,7 +279,7 @@ static void finish_work(struct shell *shell, const struct agenda_item *item)
     }
     uint32_t updates = item->task; /* the task whose objects are updates */
     if (shell->world.threshold > 0)
-        updates -= TASK_STAGES - task_stage(TASK_TRAIN);
+        updates = shell->live->keys + task_stage(TASK_TRAIN) - 1;
     shell_model(shell, shell->live->model, updates, model);
     event.kind = STUDY_EVENT_AGGREGATED;
     event.model = event.candidate = event.evaluation = model;
@@ -332,7 +333,7 @@ static void plan_timers(struct shell *shell)
         if (!world->healed && world_chance(world, world->late))
             in += world_between(world, 0, world->allowance_ms / 2);
         shell->timer_ms = wake;
-        world_plan(world, in, (struct agenda_item){.kind = AGENDA_TIMER});
+        world_plan(world, in, (struct agenda_item){.kind = AGENDA_TIMER, .life = shell->life + 1});
     }
     if (!world->healed && world_chance(world, world->spurious / 4))
         world_plan(world, world_between(world, 0, world->allowance_ms),
@@ -371,7 +372,8 @@ static void take_item(struct shell *shell, const struct agenda_item *item)
             take_message(shell, item);
         break;
     case AGENDA_TIMER:
-        shell->timer_ms = 0;
+        if (item->life == shell->life + 1) /* else a spurious one */
+            shell->timer_ms = 0;
         if (shell->up)
             step(shell, (struct study_event){.kind = STUDY_EVENT_TIMER});
         break;

@@ -14,17 +14,19 @@ struct sim_object {
 
 /* What the oracles remember, from messages and disk alone. */
 struct oracle {
-    enum task_kind kinds[SIM_TASKS_MAX];  /* of the tasks opened */
-    uint32_t rounds;                      /* models made */
-    unsigned char model[PLAN_HASH_BYTES]; /* the last one, by the oracle's own sum */
-    double best;                          /* highest score pooled */
-    uint32_t task;                        /* the one seen open last */
-    uint64_t bound_ms;                    /* when it must have closed */
-    uint32_t tries;                       /* train tasks opened for the present round */
-    bool asked[SIM_SITES_MAX];            /* in the open task, and not concluded or missed */
-    bool silent[SIM_SITES_MAX];           /* missed a deadline and said nothing since */
-    uint32_t opened, pooled;              /* validations, by disk */
-    struct study finished;                /* as the study ended */
+    enum task_kind kinds[SIM_TASKS_MAX];      /* of the tasks opened */
+    uint32_t rounds;                          /* models made */
+    unsigned char model[PLAN_HASH_BYTES];     /* the last one, by the oracle's own sum */
+    double best;                              /* highest score pooled */
+    uint32_t task;                            /* the one seen open last */
+    uint64_t bound_ms;                        /* when it must have closed */
+    uint32_t tries;                           /* train tasks opened for the present round */
+    uint32_t revealing_round;                 /* of the last REVEAL */
+    unsigned char revealing[PLAN_HASH_BYTES]; /* its input */
+    bool asked[SIM_SITES_MAX];                /* in the open task, and not concluded or missed */
+    bool silent[SIM_SITES_MAX];               /* missed a deadline and said nothing since */
+    uint32_t opened, pooled;                  /* validations, by disk */
+    struct study finished;                    /* as the study ended */
     unsigned open[SIM_SITES_MAX]; /* flagged rounds less good ones, since the last release */
     bool quarantined[SIM_SITES_MAX];
 };

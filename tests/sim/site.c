@@ -66,8 +66,27 @@ static uint64_t compute_time(struct world *world, const struct sim_site *site)
     return world_between(world, 1, world->compute_ms);
 }
 
-/* As the vault: keys live as long as its process, one that revealed does not try the round again,
- * and what is in the outbox is sent again whatever happened since. */
+static bool has_done(const struct sim_site *site, uint32_t stage)
+{
+    uint32_t task = site->keys_task + stage - 1;
+    return site->keys_task > 0 && task < SIM_TASKS_MAX && site->done[task];
+}
+
+/* One sum of a round, again and again if need be, and no other. */
+static bool may_reveal(struct sim_site *site, const struct agenda_item *order)
+{
+    if (order->round == site->revealed)
+        return memcmp(order->digest, site->revealed_input, PLAN_HASH_BYTES) == 0;
+    if (order->round < site->revealed || !has_done(site, task_stage(TASK_AGREE)))
+        return false;
+    site->revealed = order->round;
+    memcpy(site->revealed_input, order->digest, PLAN_HASH_BYTES);
+    return true;
+}
+
+/* As the vault: keys live as long as its process until it has trained, and on disk from then on;
+ * one that revealed does not try the round again, and what is in the outbox is sent again whatever
+ * happened since. */
 static bool has_keys(const struct world *world, struct sim_site *site,
                      const struct agenda_item *order)
 {
@@ -75,19 +94,18 @@ static bool has_keys(const struct world *world, struct sim_site *site,
     if (world->threshold == 0 || stage == 0 || order->task >= SIM_TASKS_MAX ||
         site->done[order->task])
         return true;
+    if (order->task_kind == TASK_REVEAL)
+        return may_reveal(site, order);
     if (order->round <= site->revealed)
-        return stage == TASK_STAGES && site->keys_life == site->life &&
-               site->keys_task == order->task - (TASK_STAGES - 1);
+        return false;
     if (order->task_kind == TASK_KEYS) {
         site->keys_task = order->task;
         site->keys_life = site->life;
         return true;
     }
-    if (site->keys_life != site->life || site->keys_task != order->task - (stage - 1))
+    if (site->keys_task != order->task - (stage - 1))
         return false;
-    if (order->task_kind == TASK_REVEAL)
-        site->revealed = order->round;
-    return true;
+    return site->keys_life == site->life || has_done(site, task_stage(TASK_TRAIN));
 }
 
 static void take_task(struct world *world, const struct agenda_item *order)

@@ -47,7 +47,7 @@ struct agenda_item {
     enum task_kind task_kind;
     bool counted;
     bool finished;
-    unsigned char digest[PLAN_HASH_BYTES];
+    unsigned char digest[PLAN_HASH_BYTES]; /* of an answer; of a task's input */
 };
 
 enum site_habit {
@@ -73,9 +73,11 @@ struct sim_site {
     uint32_t task;              /* the open one, as far as the site knows */
     enum task_kind task_kind;
     bool computing, sending;
-    bool done[SIM_TASKS_MAX];      /* durable: the answer is in the outbox */
-    uint32_t keys_task, keys_life; /* of a secure round: the KEYS task, and whose memory has them */
-    uint32_t revealed;             /* durable: last round that it helped to open */
+    bool done[SIM_TASKS_MAX]; /* durable: the answer is in the outbox */
+    /* Of a secure round: its KEYS task, and whose memory has the keys; durable once it trained. */
+    uint32_t keys_task, keys_life;
+    uint32_t revealed; /* durable: last round that it helped to open, for which input */
+    unsigned char revealed_input[PLAN_HASH_BYTES];
 };
 
 struct world {

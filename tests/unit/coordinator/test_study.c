@@ -426,6 +426,130 @@ static void quarantine_and_release(void **state)
     assert_string_equal(study.members[2].quarantine, "released by op: x");
 }
 
+static struct result relay(unsigned char input, uint64_t now_ms)
+{
+    unsigned char hash[PLAN_HASH_BYTES] = {input};
+    return step((struct study_event){
+        .kind = STUDY_EVENT_RELAYED, .task = study.task.task, .input = hash, .now_ms = now_ms});
+}
+
+/* A secure study of three sites, all needed, up to the open REVEAL of its first round. */
+static void until_reveal(uint64_t *now)
+{
+    launch(2, 0, 2);
+    study.threshold = study.quorum = 3;
+    all_allow();
+    for (uint32_t stage = 1; stage < TASK_STAGES; stage++) {
+        assert_int_equal(study.task.kind, task_of_stage(stage));
+        for (uint32_t s = 0; s < 3; s++)
+            assert_true(ok(deliver(s, ++*now)));
+        assert_int_equal(study.phase, STUDY_RELAYING);
+        assert_true(ok(relay((unsigned char)(0x10 + stage), ++*now)));
+    }
+    assert_int_equal(study.task.kind, TASK_REVEAL);
+}
+
+/* Past both deadlines of the open task. */
+static void let_it_abort(uint64_t *now)
+{
+    uint32_t task = study.task.task;
+    for (int i = 0; i < 3 && study.phase == STUDY_TRAINING && study.task.task == task; i++) {
+        *now = study.task.deadline_ms;
+        assert_true(ok(tick(*now)));
+    }
+}
+
+/* Too few reveal: the same sum is asked for again, of everybody, after a pause too. */
+static void a_failed_reveal_is_asked_again(void **state)
+{
+    uint64_t now = 2000;
+    (void)state;
+    until_reveal(&now);
+    uint32_t keys = study.keys, first = study.task.task;
+    unsigned char input[PLAN_HASH_BYTES];
+    memcpy(input, study.input, sizeof input);
+    assert_int_equal(first, keys + TASK_STAGES - 1);
+    for (uint32_t try = 1; try <= STUDY_ABORTS_MAX; try++) {
+        assert_true(ok(deliver(0, ++now)));
+        let_it_abort(&now);
+        if (try == STUDY_ABORTS_MAX)
+            break;
+        assert_int_equal(study.phase, STUDY_TRAINING);
+        assert_int_equal(study.task.kind, TASK_REVEAL);
+        assert_int_equal(study.task.task, first + try);
+        assert_memory_equal(study.input, input, sizeof input);
+        assert_int_equal(study.task.sites[0].standing, STANDING_EXPECTED); /* once more */
+    }
+    assert_int_equal(study.phase, STUDY_PAUSED);
+    assert_true(ok(step((struct study_event){.kind = STUDY_EVENT_RESUME, .now_ms = ++now})));
+    assert_int_equal(study.task.kind, TASK_REVEAL);
+    assert_memory_equal(study_input(&study), input, sizeof input);
+    assert_int_equal(study.keys, keys);
+    assert_int_equal(study.task.round, 1);
+    /* The silent ones are back. */
+    for (uint32_t s = 0; s < 3; s++) {
+        assert_true(
+            ok(step((struct study_event){.kind = STUDY_EVENT_HELLO, .site = s, .now_ms = ++now})));
+        assert_true(ok(deliver(s, ++now)));
+    }
+    assert_int_equal(study.phase, STUDY_AGGREGATING);
+    assert_true(ok(aggregate(++now)));
+    assert_int_equal(study.round, 1);
+    assert_int_equal(study.task.kind, TASK_KEYS);
+    assert_true(study.keys > keys);
+}
+
+static struct result lose(uint32_t site, uint64_t now_ms)
+{
+    return step((struct study_event){.kind = STUDY_EVENT_DECLINED,
+                                     .site = site,
+                                     .task = study.task.task,
+                                     .reason = "its disk is lost",
+                                     .decline = DECLINE_REFUSED,
+                                     .now_ms = now_ms});
+}
+
+/* A sum that nobody revealed, and that can never open, is given up; one that somebody revealed is
+ * not, since that site would begin no other. */
+static void a_reveal_that_nobody_began_may_be_given_up(void **state)
+{
+    uint64_t now = 2000;
+    (void)state;
+    until_reveal(&now);
+    assert_true(ok(lose(2, ++now)));
+    assert_int_equal(study.task.kind, TASK_KEYS);
+    assert_int_equal(study.task.round, 1);
+    now = 2000;
+    until_reveal(&now);
+    assert_true(ok(deliver(0, ++now)));
+    assert_true(ok(lose(2, ++now)));
+    assert_int_equal(study.phase, STUDY_PAUSED);
+    assert_true(ok(step((struct study_event){.kind = STUDY_EVENT_RESUME, .now_ms = ++now})));
+    assert_int_equal(study.task.kind, TASK_REVEAL);
+    /* It is restored from a copy, and says yes now. */
+    for (uint32_t s = 0; s < 3; s++)
+        assert_true(ok(deliver(s, ++now)));
+    assert_int_equal(study.phase, STUDY_AGGREGATING);
+}
+
+/* A site that missed a deadline, said hello, and is not needed, does not lose patience twice. */
+static void a_miss_counts_once(void **state)
+{
+    uint64_t now = 2000;
+    (void)state;
+    launch(3, 0, 2);
+    all_allow();
+    assert_true(ok(deliver(0, ++now)));
+    now = study.task.deadline_ms;
+    assert_true(ok(tick(now))); /* one of two: extended */
+    assert_int_equal(study.task.sites[2].standing, STANDING_MISSED);
+    uint32_t misses = study.members[2].misses;
+    study.task.quorum = 3;
+    study.members[2].live = true;
+    assert_true(ok(tick(study.task.nudge_ms)));
+    assert_int_equal(study.members[2].misses, misses);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +565,9 @@ int main(void)
         cmocka_unit_test(restart_repeats_what_may_be_lost),
         cmocka_unit_test(wrong_answers_are_refused),
         cmocka_unit_test(late_refusals_of_the_aggregation),
+        cmocka_unit_test(a_failed_reveal_is_asked_again),
+        cmocka_unit_test(a_reveal_that_nobody_began_may_be_given_up),
+        cmocka_unit_test(a_miss_counts_once),
     };
     return cmocka_run_group_tests_name("study", tests, NULL, NULL);
 }

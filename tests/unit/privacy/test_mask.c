@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secure sums with every pattern of drop-outs, and a coordinator that tries to learn one input. */
 #include "privacy/mask.h"
+#include "privacy/mask_inner.h"
 #include "privacy/noise.h"
 
 #include <math.h>
 #include <setjmp.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -199,6 +201,82 @@ static void split_views_reveal_nothing(void **state)
     world_free();
 }
 
+/* All sites are stopped and made again of what they kept: the same words, and nothing else. */
+static void kept_sites_say_the_same(void **state)
+{
+    (void)state;
+    enum { KEPT = 4096 };
+    static unsigned char kept[KEPT], other[KEPT];
+    struct mask_tag tags[MOST], once[MOST];
+    uint64_t total[LENGTH];
+    bool survivors[MOST] = {true, true, true, false, true}, everyone[MOST] = {1, 1, 1, 1, 1};
+    size_t n = mask_kept_bytes(5);
+    world_until_masked(5, 600);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(mask_site_keep(w.site[i], kept), MASK_OK);
+        struct mask_site *again = mask_site_again(kept, n);
+        assert_non_null(again);
+        assert_int_equal(mask_site_mask(again, w.present, total, 4, BITS), MASK_TWICE);
+        assert_int_equal(mask_site_shares(again, &w.rng, w.sealed[i]), MASK_BAD_INPUT);
+        if (survivors[i]) {
+            assert_int_equal(mask_site_agree(w.site[i], survivors, once), MASK_OK);
+            assert_int_equal(mask_site_agree(again, survivors, tags), MASK_OK);
+            assert_memory_equal(tags, once, 5 * sizeof *tags);
+            assert_int_equal(mask_site_keep(again, kept), MASK_OK);
+            mask_site_free(again);
+            again = mask_site_again(kept, n);
+            assert_non_null(again);
+            /* The list it agreed on, and no other. */
+            assert_int_equal(mask_site_agree(again, everyone, tags), MASK_TWICE);
+            assert_int_equal(mask_site_agree(again, survivors, w.tag[i]), MASK_OK);
+            assert_memory_equal(w.tag[i], once, 5 * sizeof *once);
+        }
+        mask_site_free(w.site[i]);
+        w.site[i] = again;
+    }
+    agree_and_reveal(survivors);
+    assert_int_equal(open_sum(survivors, survivors, total), MASK_OK);
+    for (int k = 0; k < LENGTH; k++)
+        assert_true(mask_centred(total[k], BITS) == w.x[0][k] + w.x[1][k] + w.x[2][k] + w.x[4][k]);
+    assert_int_equal(mask_site_keep(w.site[0], other), MASK_BAD_INPUT); /* nothing is left to do */
+    world_free();
+}
+
+/* A thief of one site's disk has none of its secrets, nor what opens anything. */
+static void what_is_kept_holds_no_secret_of_its_own(void **state)
+{
+    (void)state;
+    static unsigned char kept[4096], bad[4096];
+    size_t n = mask_kept_bytes(5);
+    unsigned char public[MASK_KEY_BYTES], commitment[MASK_KEY_BYTES];
+    world_until_masked(5, 601);
+    assert_true(n < sizeof kept);
+    assert_int_equal(mask_site_keep(w.site[2], kept), MASK_OK);
+    for (size_t at = 0; at + MASK_KEY_BYTES <= n; at++) {
+        mask_commit(commitment, kept + at);
+        assert_memory_not_equal(commitment, w.advert[2].commitment, sizeof commitment);
+        if (crypto_scalarmult_base(public, kept + at) != 0)
+            continue;
+        assert_memory_not_equal(public, w.advert[2].mask_public, sizeof public);
+        assert_memory_not_equal(public, w.advert[2].box_public, sizeof public);
+    }
+    /* Bytes that no site kept. */
+    assert_null(mask_site_again(kept, n - 1));
+    assert_null(mask_site_again(kept, 0));
+    for (unsigned at = 0; at < 4; at++) {
+        memcpy(bad, kept, n);
+        bad[at] = 0xff;
+        assert_null(mask_site_again(bad, n));
+    }
+    memcpy(bad, kept, n);
+    bad[12] &= 0xfe; /* present, without shares */
+    assert_null(mask_site_again(bad, n));
+    struct mask_site *new = mask_site_new(&w.rng, 0, 5, 4, ROUND);
+    assert_int_equal(mask_site_keep(new, kept), MASK_BAD_INPUT);
+    mask_site_free(new);
+    world_free();
+}
+
 static void a_list_must_name_the_site_and_enough_others(void **state)
 {
     (void)state;
@@ -334,6 +412,8 @@ int main(void)
         cmocka_unit_test(sums_survive_every_pattern_of_drop_outs),
         cmocka_unit_test(late_drop_leaves_the_self_mask),
         cmocka_unit_test(split_views_reveal_nothing),
+        cmocka_unit_test(kept_sites_say_the_same),
+        cmocka_unit_test(what_is_kept_holds_no_secret_of_its_own),
         cmocka_unit_test(a_list_must_name_the_site_and_enough_others),
         cmocka_unit_test(forged_messages_are_refused),
         cmocka_unit_test(wrong_shares_are_noticed),
