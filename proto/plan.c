@@ -70,6 +70,8 @@ static void default_scale(double low, double high, double *centre, double *sprea
         *centre = (low + high) / 2.0;
         *spread = (high - low) / 4.0;
     }
+    if (*centre == 0.0 && !(low <= 0.0 && high >= 0.0))
+        *centre = (low + high) / 2.0; /* left out beside a spread */
 }
 
 /* A flag without levels reads "0" and "1". */

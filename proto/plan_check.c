@@ -43,13 +43,17 @@ static struct result check_levels(const struct plan_level *levels, unsigned coun
     return DONE;
 }
 
-static struct result check_range(double low, double high, double spread, const char *path,
-                                 const struct conf_source *s, struct why *why)
+static struct result check_range(double low, double high, double centre, double spread,
+                                 const char *path, const struct conf_source *s, struct why *why)
 {
     if (!isfinite(low) || !isfinite(high) || !(low < high))
         return conf_wrong(s, why, path, "needs a plausible range: [low, high] with low below high");
     if (!isfinite(spread) || !(spread > 0.0))
         return conf_wrong(s, why, path, "spread must be above 0");
+    if (!(centre >= low && centre <= high))
+        return conf_wrong(s, why, path,
+                          "centre %g lies outside the range %g to %g: another unit, or a typo?",
+                          centre, low, high);
     return DONE;
 }
 
@@ -135,7 +139,7 @@ static struct result check_feature(const struct plan *plan, unsigned i, const st
         return conf_wrong(s, why, path, "is the patient id, which must not be a feature");
     switch (f->type) {
     case FEATURE_NUMBER:
-        TRY(check_range(f->low, f->high, f->spread, path, s, why));
+        TRY(check_range(f->low, f->high, f->centre, f->spread, path, s, why));
         break;
     case FEATURE_CATEGORY:
         TRY(check_levels(f->levels, f->levels_count, 2, path, s, why));
@@ -165,7 +169,7 @@ static struct result check_label(const struct plan *plan, const struct conf_sour
     case LABEL_CLASS:
         return check_levels(l->levels, l->levels_count, 2, "label/levels", s, why);
     case LABEL_REAL:
-        return check_range(l->low, l->high, l->spread, "label/range", s, why);
+        return check_range(l->low, l->high, l->centre, l->spread, "label/range", s, why);
     }
     return DONE;
 }

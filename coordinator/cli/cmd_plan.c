@@ -162,6 +162,8 @@ static int check(int argc, char **argv)
         if (ok(r))
             code = json ? print_json(&plan, forecast, (uint64_t)patients)
                         : (print_text(&plan, forecast, (uint64_t)patients), CLI_OK);
+        if (!ok(r))
+            r = failed_in(&why, r, "%s", argv[1]);
         plan_free(&plan);
     }
     free(forecast);

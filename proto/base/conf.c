@@ -2,6 +2,7 @@
 /* YAML by libcyaml; its log lines become one sentence with file, line and the nearest known key. */
 #include "proto/base/conf.h"
 
+#include "proto/base/conf_values.h"
 #include "proto/base/text.h"
 
 #include <ctype.h>
@@ -13,11 +14,25 @@
 
 enum { LOG_BYTES = 1024, WORD_BYTES = 64 };
 
-/* The first error that libcyaml logs, and the line its innermost backtrace entry names. */
+/* The first error that libcyaml logs, the line its innermost backtrace entry names, that entry's
+ * key and the key around it. */
 struct capture {
     char error[LOG_BYTES];
+    char field[WORD_BYTES];
+    char parent[WORD_BYTES];
     unsigned line;
 };
+
+/* Takes the key out of "  in mapping field 'privacy' (line: 3, column: 1)". */
+static void capture_field(struct capture *capture, const char *text)
+{
+    const char *name = strchr(text, '\'');
+    if (!name || !strstr(text, "in mapping field"))
+        return;
+    char *to = capture->field[0] == '\0' ? capture->field : capture->parent;
+    if (to[0] == '\0')
+        snprintf(to, WORD_BYTES, "%.*s", (int)strcspn(name + 1, "'"), name + 1);
+}
 
 __attribute__((format(printf, 3, 0))) static void capture_log(cyaml_log_t level, void *context,
                                                               const char *format, va_list args)
@@ -28,6 +43,8 @@ __attribute__((format(printf, 3, 0))) static void capture_log(cyaml_log_t level,
     vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
     const char *line = strstr(text, "(line: ");
+    if (line)
+        capture_field(capture, text);
     if (line && capture->line == 0)
         capture->line = (unsigned)strtoul(line + strlen("(line: "), NULL, 10);
     else if (!line && capture->error[0] == '\0' && !strstr(text, "Backtrace"))
@@ -108,57 +125,50 @@ struct result conf_wrong(const struct conf_source *source, struct why *why, cons
                   path, sentence);
 }
 
-/* libcyaml reads "0.5x" as 0.5; this refuses it for every key whose schema is a number. */
-static struct result check_number(const struct conf_source *s, size_t at, const char *key,
-                                  struct why *why)
+/* The first line whose indentation holds a tab; 0 when none does. */
+static unsigned line_with_tab(const struct conf_source *s)
 {
-    at += strlen(key);
-    if (at >= s->n || s->text[at] != ':')
-        return DONE;
-    at++;
-    while (at < s->n && strchr(" [,", s->text[at])) {
-        while (at < s->n && strchr(" [,", s->text[at]))
-            at++;
-        char word[WORD_BYTES];
-        size_t n = 0;
-        while (at < s->n && !strchr(" ,]}\r\n#", s->text[at]) && n + 1 < sizeof word)
-            word[n++] = s->text[at++];
-        word[n] = '\0';
-        char *end;
-        if (n == 0 || !(isdigit((unsigned char)word[0]) || strchr("+-.", word[0])))
-            return DONE; /* not a plain number: libcyaml has judged it */
-        (void)strtod(word, &end);
-        if (*end != '\0')
-            return failed(why, RESULT_INPUT, "%s line %u: %s: '%s' is not a number", s->name,
-                          line_of(s, at), key, word);
+    bool indent = true;
+    for (size_t at = 0; at < s->n; at++) {
+        if (indent && s->text[at] == '\t')
+            return line_of(s, at);
+        indent = s->text[at] == '\n' || (indent && s->text[at] == ' ');
     }
-    return DONE;
+    return 0;
 }
 
-static bool holds_numbers(const cyaml_schema_value_t *v)
+/* What libcyaml says of the shape of a file, in the words of whoever wrote it. */
+static struct result reword(const struct conf_source *source, const struct capture *capture,
+                            const char *text, struct why *why)
 {
-    if (v->type == CYAML_SEQUENCE || v->type == CYAML_SEQUENCE_FIXED)
-        return holds_numbers(v->sequence.entry);
-    return v->type == CYAML_FLOAT;
-}
-
-static struct result check_numbers(const struct conf_source *s, const cyaml_schema_value_t *schema,
-                                   struct why *why)
-{
-    if (schema->type == CYAML_SEQUENCE)
-        return check_numbers(s, schema->sequence.entry, why);
-    if (schema->type != CYAML_MAPPING)
-        return DONE;
-    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++) {
-        TRY(check_numbers(s, &f->value, why));
-        if (!holds_numbers(&f->value))
-            continue;
-        size_t length = strlen(f->key);
-        for (size_t at = find_word(s, 0, f->key, length); at < s->n;
-             at = find_word(s, at + length, f->key, length))
-            TRY(check_number(s, at, f->key, why));
-    }
-    return DONE;
+    static const char MISSING[] = "Missing required mapping field: ";
+    static const char TWICE[] = "Mapping field already seen: ";
+    static const char LONG[] = "STRING length > ";
+    unsigned most;
+    unsigned has;
+    unsigned least;
+    if (strncmp(text, "libyaml: ", 9) == 0 && line_with_tab(source))
+        return failed(why, RESULT_INPUT, "%s line %u: a tab stands here: indent with blanks",
+                      source->name, line_with_tab(source));
+    if (strncmp(text, "libyaml: ", 9) == 0)
+        return failed(why, RESULT_INPUT,
+                      "%s line %u: %s (look there and on the line before for a bracket, a quote, a "
+                      "comma or an indent)",
+                      source->name, capture->line, text + 9);
+    if (strncmp(text, MISSING, strlen(MISSING)) == 0)
+        return failed(why, RESULT_INPUT, "%s line %u: key '%s' is missing%s%s", source->name,
+                      capture->line, text + strlen(MISSING), *capture->parent ? " from " : "",
+                      capture->parent);
+    if (strncmp(text, TWICE, strlen(TWICE)) == 0)
+        return failed(why, RESULT_INPUT, "%s line %u: key '%s' stands twice: keep one",
+                      source->name, capture->line, text + strlen(TWICE));
+    if (strncmp(text, LONG, strlen(LONG)) == 0 && sscanf(text + strlen(LONG), "%u", &most) == 1)
+        return failed(why, RESULT_INPUT, "%s line %u: %s: longer than %u bytes", source->name,
+                      capture->line, capture->field, most);
+    if (sscanf(text, "Insufficient entries (%u of %u min)", &has, &least) == 2)
+        return failed(why, RESULT_INPUT, "%s line %u: %s: has %u entries and needs %u",
+                      source->name, capture->line, capture->field, has, least);
+    return failed(why, RESULT_INPUT, "%s line %u: %s", source->name, capture->line, text);
 }
 
 static struct result explain(const struct conf_source *source, const cyaml_schema_value_t *schema,
@@ -179,7 +189,7 @@ static struct result explain(const struct conf_source *source, const cyaml_schem
     }
     if (capture->line == 0)
         return failed(why, RESULT_INPUT, "%s: %s", source->name, text);
-    return failed(why, RESULT_INPUT, "%s line %u: %s", source->name, capture->line, text);
+    return reword(source, capture, text, why);
 }
 
 struct result conf_load(const struct conf_source *source, const cyaml_schema_value_t *schema,
@@ -190,8 +200,8 @@ struct result conf_load(const struct conf_source *source, const cyaml_schema_val
     if (memchr(source->text, '\0', source->n))
         return failed(why, RESULT_INPUT, "%s: the file holds a zero byte: it is not a text",
                       source->name);
-    TRY(check_numbers(source, schema, why));
-    struct capture capture = {{0}, 0};
+    TRY(conf_check_values(source, schema, why));
+    struct capture capture = {0};
     cyaml_config_t config = CONFIG;
     config.log_ctx = &capture;
     cyaml_data_t *data = NULL;
@@ -207,7 +217,7 @@ struct result conf_load(const struct conf_source *source, const cyaml_schema_val
 
 void conf_free(const cyaml_schema_value_t *schema, void *data)
 {
-    struct capture capture = {{0}, 0};
+    struct capture capture = {0};
     cyaml_config_t config = CONFIG;
     config.log_ctx = &capture;
     (void)cyaml_free(&config, schema, data, 0);

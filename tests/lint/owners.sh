@@ -4,6 +4,7 @@ owner cblas.h linalg/blas.c
 owner MQTT proto/mqtt_client.c
 owner sqlite3.h proto/base/db.c
 owner cyaml/ proto/base/conf.h
+owner yaml.h proto/base/conf_values.c
 owner protobuf-c/ proto/codec_field.h
 owner zstd.h proto/compress/planes.c
 owner openssl/ proto/tls_floor.c

@@ -67,8 +67,25 @@ static void wrong_plans_are_explained(void **state)
     refuse("rounds: 3", "rounds: three", "three", "line 11");
     refuse("rounds: 3", "rounds: 0", "outside", "line 11");
     refuse("learning_rate: 0.1", "learning_rate: 0.1x", "is not a number", "line 11");
-    refuse("learning_rate: 0.1", "learning_rate: nan", "outside", "line 11");
-    refuse("type: number", "type: numbre", "numbre", "line 7");
+    refuse("learning_rate: 0.1", "learning_rate: nan", "is not a number", "line 11");
+    refuse("type: number", "type: numbre", "did you mean 'number'?", "line 7");
+    refuse("type: number", "type: bool", "one of number, category, flag", "line 7");
+    refuse("rounds: 3", "rounds: 2.5", "training/rounds: '2.5' is not a whole number", "line 11");
+    refuse("rounds: 3", "rounds: 010", "begins with 0", "line 11");
+    refuse("rounds: 3", "rounds: 99999999999", "too large", "line 11");
+    refuse("rounds: 3", "rounds: -1", "whole number", "line 11");
+    refuse("rounds: 3", "rounds 3", "did you mean 'rounds'?", "line 11");
+    refuse("privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}",
+           "privacy:\n  mode: patient\n  epsilon: 1,0\n  delta: 1e-5", "as a point", "line 14");
+    refuse("privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}",
+           "privacy:\n  mode: patient\n\tepsilon: 1.0", "indent with blanks", "line 14");
+    refuse("kind: logistic", "kind: logistic, site_intercept: maybe", "neither true nor false",
+           "line 10");
+    refuse("range: [0, 120]", "range: [0, 120], centre: 600, spread: 9", "outside the range",
+           "line 7");
+    refuse("range: [0, 120]", "range: [0]", "has 1 entries and needs 2", "line 7");
+    refuse("kind: logistic", "", "key 'kind' is missing", "line 1");
+    refuse("aggregation:", "study: again\naggregation:", "stands twice", "line 13");
     refuse(", range: [0, 120]", "", "plausible range", "line 7");
     refuse("[0, 120]", "[120, 0]", "plausible range", "line 7");
     refuse("[a, b, c]", "[a, b, a]", "stands twice", "line 8");
@@ -79,7 +96,7 @@ static void wrong_plans_are_explained(void **state)
     refuse("[a, b, c]", "[a, b, c], prior: [0.5]", "each of its 2 columns", "line 8");
     refuse("range: [0, 120]", "range: [0, 120], prior: [0.5, 0.5]", "1 columns", "line 7");
     refuse("range: [0, 120]", "range: [0, 120], prior: [70]", "beyond 10", "line 7");
-    refuse("range: [0, 120]", "range: [0, 120], prior: [nan]", "beyond 10", "line 7");
+    refuse("range: [0, 120]", "range: [0, 120], prior: [nan]", "is not a number", "line 7");
     refuse("name: kind", "name: age", "stands twice", "line 7");
     refuse("name: age", "name: ill", "must not see", "line");
     refuse("name: age", "name: id", "patient id", "line");
