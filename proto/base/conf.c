@@ -142,7 +142,6 @@ static struct result reword(const struct conf_source *source, const struct captu
                             const char *text, struct why *why)
 {
     static const char MISSING[] = "Missing required mapping field: ";
-    static const char TWICE[] = "Mapping field already seen: ";
     static const char LONG[] = "STRING length > ";
     unsigned most;
     unsigned has;
@@ -159,9 +158,6 @@ static struct result reword(const struct conf_source *source, const struct captu
         return failed(why, RESULT_INPUT, "%s line %u: key '%s' is missing%s%s", source->name,
                       capture->line, text + strlen(MISSING), *capture->parent ? " from " : "",
                       capture->parent);
-    if (strncmp(text, TWICE, strlen(TWICE)) == 0)
-        return failed(why, RESULT_INPUT, "%s line %u: key '%s' stands twice: keep one",
-                      source->name, capture->line, text + strlen(TWICE));
     if (strncmp(text, LONG, strlen(LONG)) == 0 && sscanf(text + strlen(LONG), "%u", &most) == 1)
         return failed(why, RESULT_INPUT, "%s line %u: %s: longer than %u bytes", source->name,
                       capture->line, capture->field, most);

@@ -128,24 +128,35 @@ static struct result judge(const struct walk *w, const yaml_event_t *event,
 static struct result walk_value(struct walk *w, const yaml_event_t *first,
                                 const cyaml_schema_value_t *schema, int depth);
 
-static const cyaml_schema_value_t *field_of(const cyaml_schema_value_t *schema, const char *key)
+/* The key's field, or NULL; twice tells that its bit in seen was set already. */
+static const cyaml_schema_value_t *field_of(const cyaml_schema_value_t *schema, const char *key,
+                                            uint64_t *seen, bool *twice)
 {
     if (!schema || schema->type != CYAML_MAPPING)
         return NULL;
-    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++)
-        if (strcmp(f->key, key) == 0)
-            return &f->value;
+    uint64_t bit = 1;
+    for (const cyaml_schema_field_t *f = schema->mapping.fields; f->key; f++, bit <<= 1) {
+        if (strcmp(f->key, key) != 0)
+            continue;
+        *twice = (*seen & bit) != 0;
+        *seen |= bit;
+        return &f->value;
+    }
     return NULL;
 }
 
 static struct result walk_pair(struct walk *w, const yaml_event_t *key,
-                               const cyaml_schema_value_t *schema, int depth)
+                               const cyaml_schema_value_t *schema, uint64_t *seen, int depth)
 {
     size_t length = strlen(w->path);
     const cyaml_schema_value_t *field = NULL;
     if (key->type == YAML_SCALAR_EVENT) {
         const char *name = (const char *)key->data.scalar.value;
-        field = field_of(schema, name);
+        bool twice = false;
+        field = field_of(schema, name, seen, &twice);
+        if (twice)
+            return failed(w->why, RESULT_INPUT, "%s line %zu: key '%s' stands twice: keep one",
+                          w->source->name, key->start_mark.line + 1, name);
         snprintf(w->path + length, sizeof w->path - length, "%s%s", length ? "/" : "", name);
     }
     CLEANUP(yaml_event_delete) yaml_event_t value = {0};
@@ -161,11 +172,12 @@ static struct result walk_entries(struct walk *w, const cyaml_schema_value_t *sc
     const cyaml_schema_value_t *entry = NULL;
     if (schema && (schema->type == CYAML_SEQUENCE || schema->type == CYAML_SEQUENCE_FIXED))
         entry = schema->sequence.entry;
+    uint64_t seen = 0;
     while (true) {
         CLEANUP(yaml_event_delete) yaml_event_t event = {0};
         if (!next(w, &event) || event.type == end)
             return DONE;
-        TRY(end == YAML_MAPPING_END_EVENT ? walk_pair(w, &event, schema, depth)
+        TRY(end == YAML_MAPPING_END_EVENT ? walk_pair(w, &event, schema, &seen, depth)
                                           : walk_value(w, &event, entry, depth + 1));
     }
 }
