@@ -362,7 +362,8 @@ static void fill_model(const struct filling *f, struct passport_model *m)
     static const char *const KINDS[] = {[MODEL_LINEAR] = "linear",
                                         [MODEL_LOGISTIC] = "logistic",
                                         [MODEL_SOFTMAX] = "softmax",
-                                        [MODEL_MLP] = "mlp"};
+                                        [MODEL_MLP] = "mlp",
+                                        [MODEL_HAZARD] = "hazard"};
     const struct plan *plan = &f->running->plan;
     *m = (struct passport_model){
         .id = f->id,

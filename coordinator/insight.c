@@ -9,6 +9,7 @@
 #include "proto/base/cleanup.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +21,34 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-json_t *insight_transport(const struct pooling_input *inputs, size_t n)
+/* Of a figure inside (0, 1) and its variance at these offsets. */
+static json_t *random_effects(const struct pooling_input *inputs, size_t n, size_t at,
+                              size_t at_var)
 {
-    double auc[PLAN_SITES_MAX], var[PLAN_SITES_MAX];
+    double y[PLAN_SITES_MAX], var[PLAN_SITES_MAX];
     struct transport transport;
     size_t k = 0;
     for (size_t i = 0; i < n && k < PLAN_SITES_MAX; i++) {
         const struct evaluation_figures *f = &inputs[i].evaluation.models[0].groups[0];
         if (f->status != EVALUATION_OK)
             continue;
-        auc[k] = f->auroc;
-        var[k++] = f->auroc_variance;
+        memcpy(&y[k], (const char *)f + at, sizeof *y);
+        memcpy(&var[k++], (const char *)f + at_var, sizeof *var);
     }
-    transport_pool(k, auc, var, &transport);
+    transport_pool(k, y, var, &transport);
     return transport_json(&transport);
+}
+
+json_t *insight_transport(const struct pooling_input *inputs, size_t n)
+{
+    return random_effects(inputs, n, offsetof(struct evaluation_figures, auroc),
+                          offsetof(struct evaluation_figures, auroc_variance));
+}
+
+json_t *insight_cindex(const struct pooling_input *inputs, size_t n)
+{
+    return random_effects(inputs, n, offsetof(struct evaluation_figures, cindex),
+                          offsetof(struct evaluation_figures, cindex_variance));
 }
 
 static const struct evaluation_figures *group_of(const struct pooling_input *input, const char *key)

@@ -16,6 +16,9 @@ enum { INSIGHT_CELL = 11 };
 /* As transport_json over the sites that have an AUROC. */
 json_t *insight_transport(const struct pooling_input *inputs, size_t n);
 
+/* The same of the C-index ("auc" is C); NULL without a follow-up time. */
+json_t *insight_cindex(const struct pooling_input *inputs, size_t n);
+
 /* [{"group", "sites", "auroc", "low", "high"}]: the first model's, weighted by patients. */
 json_t *insight_groups(const struct pooling_input *inputs, size_t n);
 

@@ -123,6 +123,9 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
         .slope = nan,
         .slope_se = nan,
         .spiegelhalter_z = nan,
+        .rows_per_patient = nan,
+        .cindex = nan,
+        .cindex_var = nan,
     };
     if (!report)
         return;
@@ -137,6 +140,10 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
     site->slope = f->calibration_slope;
     site->slope_se = f->calibration_slope_se;
     site->spiegelhalter_z = f->spiegelhalter_z;
+    double rows = pooling_rows_per_patient(f);
+    site->rows_per_patient = rows > 1.0 ? rows : nan;
+    site->cindex = f->cindex;
+    site->cindex_var = f->cindex_variance;
     fill_drift(in, &report->evaluation.drift, site);
     const struct evaluation_model *other = in->incumbent ? incumbent_of(&report->evaluation) : NULL;
     if (!other)

@@ -21,6 +21,11 @@ double pooling_rows(const struct study *study, const struct pooling_input *input
     return rows > 0 ? rows : (double)study->members[input->site].declared_patients;
 }
 
+double pooling_rows_per_patient(const struct evaluation_figures *figures)
+{
+    return fmin(fmax(figures->rows_per_patient, 1.0), POOLING_ROWS_MAX);
+}
+
 const char *pooling_status_word(enum evaluation_status status)
 {
     switch (status) {
@@ -111,6 +116,9 @@ void pooling_compute(const struct study *study, const struct pooling_input *inpu
     double se = (double)NAN;
     p->auroc = weighted(study, inputs, n, AT(auroc), AT(auroc_variance), &se);
     interval(p->auroc, se, &p->auroc_low, &p->auroc_high);
+    se = (double)NAN;
+    p->cindex = weighted(study, inputs, n, AT(cindex), AT(cindex_variance), &se);
+    interval(p->cindex, se, &p->cindex_low, &p->cindex_high);
     p->brier = weighted(study, inputs, n, AT(brier), 0, NULL);
     p->accuracy = weighted(study, inputs, n, AT(accuracy), 0, NULL);
     p->loss = weighted(study, inputs, n, AT(loss), 0, NULL);

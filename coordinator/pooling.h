@@ -14,6 +14,7 @@ struct pooling_input {
 /* Figures of the set's first model over all sites that gave some; NaN = not available. */
 struct pooling {
     double auroc, auroc_low, auroc_high;
+    double cindex, cindex_low, cindex_high;
     double brier;
     double calibration_slope, calibration_intercept;
     double accuracy, loss;
@@ -24,8 +25,13 @@ struct pooling {
 /* The figures of the set's first model for all patients of a site's holdout. */
 const struct evaluation_figures *pooling_everybody(const struct pooling_input *input);
 
-/* Rows behind those figures; declared patients where the counts are suppressed. */
+/* Patients behind those figures; declared ones where the counts are suppressed. */
 double pooling_rows(const struct study *study, const struct pooling_input *input);
+
+/* By how much more than one row a patient a site's variance may be less than that of its patients:
+ * at least 1, and no more than POOLING_ROWS_MAX whatever the site says. */
+#define POOLING_ROWS_MAX 16.0
+double pooling_rows_per_patient(const struct evaluation_figures *figures);
 
 /* "ok", "no_labels", ...: the type of a site's answer in records, one fixed word each. */
 const char *pooling_status_word(enum evaluation_status status);

@@ -38,6 +38,11 @@ static json_t *pooled_object(const struct pooling *p)
     json_object_set_new(o, "auroc", number(p->auroc));
     json_object_set_new(o, "auroc_low", number(p->auroc_low));
     json_object_set_new(o, "auroc_high", number(p->auroc_high));
+    if (isfinite(p->cindex)) {
+        json_object_set_new(o, "cindex", json_real(p->cindex));
+        json_object_set_new(o, "cindex_low", number(p->cindex_low));
+        json_object_set_new(o, "cindex_high", number(p->cindex_high));
+    }
     json_object_set_new(o, "brier", number(p->brier));
     json_object_set_new(o, "calibration_slope", number(p->calibration_slope));
     json_object_set_new(o, "calibration_intercept", number(p->calibration_intercept));
@@ -101,6 +106,17 @@ static json_t *drift_object(const struct evaluation_drift *d)
     return o;
 }
 
+/* Where the plan names a follow-up time. */
+static void put_cindex(json_t *o, const struct evaluation_figures *f)
+{
+    if (!isfinite(f->cindex))
+        return;
+    double half = QUANTILE_975 * sqrt(f->cindex_variance);
+    json_object_set_new(o, "cindex", json_real(f->cindex));
+    json_object_set_new(o, "cindex_low", number(fmax(f->cindex - half, 0)));
+    json_object_set_new(o, "cindex_high", number(fmin(f->cindex + half, 1)));
+}
+
 static json_t *site_object(const struct study *study, const struct pooling_input *input)
 {
     const struct evaluation_figures *f = &input->evaluation.models[0].groups[0];
@@ -129,6 +145,9 @@ static json_t *site_object(const struct study *study, const struct pooling_input
     json_object_set_new(o, "ece_null", number(f->ece_null));
     json_object_set_new(o, "spiegelhalter_z", number(f->spiegelhalter_z));
     json_object_set_new(o, "macro_auroc", number(f->macro_auroc));
+    put_cindex(o, f);
+    if (f->rows_per_patient > 1.0)
+        json_object_set_new(o, "rows_per_patient", number(f->rows_per_patient));
     json_object_set_new(o, "loss", number(f->loss));
     json_object_set_new(o, "metrics_epsilon", number(input->evaluation.metrics_epsilon));
     json_object_set_new(o, "release",
@@ -151,6 +170,7 @@ static void add_subgroups(json_t *list, const struct study *study,
         json_object_set_new(o, "auroc", number(f->auroc));
         json_object_set_new(o, "low", number(f->auroc_low));
         json_object_set_new(o, "high", number(f->auroc_high));
+        put_cindex(o, f);
         json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
         json_array_append_new(list, o);
     }
@@ -243,6 +263,7 @@ struct result pooling_record(const struct study *study, const struct pooling_inp
     put(record, NULL, "groups", insight_groups(inputs, n));
     put(record, NULL, "calibration", insight_calibration(inputs, n));
     put(record, detail, "transport", insight_transport(inputs, n));
+    put(record, detail, "cindex_transport", insight_cindex(inputs, n));
     json_object_set_new(record, "disparity", pooling_disparity(study, inputs, n));
     json_object_set_new(record, "paired", paired_list(study, inputs, n));
     json_object_set_new(record, "no_figures", pooling_absent(study, inputs, n));

@@ -35,7 +35,8 @@ static bool plausible(const struct evaluation_figures *f)
     if (f->positives == 0 || f->negatives == 0)
         return true;
     double expected = auroc_newcombe_var(f->auroc, (size_t)f->positives, (size_t)f->negatives);
-    return !(expected > 0.0) || (f->auroc_variance >= expected / VALIDATION_VARIANCE_FACTOR &&
+    double least = expected / VALIDATION_VARIANCE_FACTOR / pooling_rows_per_patient(f);
+    return !(expected > 0.0) || (f->auroc_variance >= least &&
                                  f->auroc_variance <= expected * VALIDATION_VARIANCE_FACTOR);
 }
 

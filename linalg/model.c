@@ -33,6 +33,8 @@ static const struct model_head *head_of(enum model_output output)
         return &model_head_logistic;
     case OUTPUT_SOFTMAX:
         return &model_head_softmax;
+    case OUTPUT_HAZARD:
+        return &model_head_hazard;
     }
     return NULL;
 }

@@ -23,7 +23,7 @@ enum {
     MODEL_NAME_BYTES = 24,
 };
 
-enum model_output { OUTPUT_LINEAR, OUTPUT_LOGISTIC, OUTPUT_SOFTMAX };
+enum model_output { OUTPUT_LINEAR, OUTPUT_LOGISTIC, OUTPUT_SOFTMAX, OUTPUT_HAZARD };
 enum model_activation { MODEL_RELU, MODEL_TANH };
 
 /* What a plan says of a model. hidden_count 0 gives the plain regression.
@@ -32,7 +32,8 @@ struct model_spec {
     enum model_output output;
     enum model_activation activation;
     size_t inputs;
-    size_t outputs; /* 1 for linear and logistic; number of classes, at least 2, for softmax */
+    size_t
+        outputs; /* 1 for linear, logistic and hazard; number of classes, at least 2, for softmax */
     size_t hidden_count;
     size_t hidden[MODEL_MAX_HIDDEN];
 };
@@ -106,8 +107,9 @@ void model_forward(const struct model *model, const double *parameters, size_t r
 
 /* After model_forward: losses of labels y [rows] (a value, 0/1, or a class number 0..outputs-1),
  * each times weight [rows] (NULL: 1), and their deltas into work->d. Returns the weighted sum:
- * linear (z-y)^2/2, logistic log(1+e^z) - yz, softmax log sum e^z - z_y. A label outside the
- * classes gives NaN, for its own row only. */
+ * linear (z-y)^2/2, logistic log(1+e^z) - yz, softmax log sum e^z - z_y, hazard |y| e^z - z (y > 0)
+ * where |y| is the follow-up in units of the horizon and its sign tells an event (+) from censoring
+ * (-). A label outside the classes gives NaN, for its own row only. */
 double model_backward(const struct model *model, const double *parameters, size_t rows,
                       const double *y, const double *weight, struct model_work *work);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Output heads with their canonical losses, so that dLoss/dz = score - target for each
- * (McCullagh and Nelder, Generalized Linear Models, chapter 2). */
+/* Output heads with their canonical losses, so that dLoss/dz = score - target
+ * (McCullagh and Nelder, Generalized Linear Models, chapter 2). The hazard is constant over time
+ * and log-linear: exponential survival, which is Poisson regression with the follow-up as exposure
+ * (Aitkin and Clayton, Appl. Statist. 29 (1980) 156); unlike Cox's partial likelihood it is a sum
+ * over patients. */
 #include "linalg/model_output.h"
 
 #include "linalg/model.h"
@@ -79,8 +82,30 @@ static double softmax_loss(size_t n, const double *z, const double *score, doubl
     return top + log(sum) - z[(size_t)y];
 }
 
+/* Beyond it a risk of 1 is certain and e^z only a danger of overflow. */
+static const double HAZARD_LOG_MAX = 30.0;
+
+/* Risk of an event within one unit of time. */
+static void hazard_score(size_t n, const double *z, double *score)
+{
+    (void)n;
+    score[0] = -expm1(-exp(fmin(z[0], HAZARD_LOG_MAX)));
+    if (isnan(z[0]))
+        score[0] = z[0];
+}
+
+static double hazard_loss(size_t n, const double *z, const double *score, double y, double *delta)
+{
+    (void)n;
+    (void)score;
+    double expected = fabs(y) * exp(z[0] > HAZARD_LOG_MAX ? HAZARD_LOG_MAX : z[0]);
+    delta[0] = expected - (y > 0.0 ? 1.0 : 0.0);
+    return expected - (y > 0.0 ? z[0] : 0.0);
+}
+
 const struct model_head model_head_linear = {"linear", one_output, linear_score, linear_loss};
 const struct model_head model_head_logistic = {"logistic", one_output, logistic_score,
                                                logistic_loss};
 const struct model_head model_head_softmax = {"softmax", class_outputs, softmax_score,
                                               softmax_loss};
+const struct model_head model_head_hazard = {"hazard", one_output, hazard_score, hazard_loss};

@@ -11,10 +11,11 @@ struct model_head {
     bool (*outputs_fit)(size_t outputs);
     /* score[n] from z[n] of one row. */
     void (*score)(size_t n, const double *z, double *score);
-    /* Loss of one row with label y; delta[n] = dLoss/dz = score - target. */
+    /* Loss of one row with label y; delta[n] = dLoss/dz. */
     double (*loss)(size_t n, const double *z, const double *score, double y, double *delta);
 };
 
-extern const struct model_head model_head_linear, model_head_logistic, model_head_softmax;
+extern const struct model_head model_head_linear, model_head_logistic, model_head_softmax,
+    model_head_hazard;
 
 #endif

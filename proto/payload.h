@@ -57,7 +57,9 @@ enum evaluation_status {
 struct evaluation_figures {
     enum evaluation_status status;
     char group[2 * PLAN_NAME_BYTES]; /* "" = everybody, else "column=level" */
-    uint64_t positives, negatives;   /* 0 when suppressed; for a real label: rows in negatives */
+    /* Patients with a positive row and with a negative one, some with both; 0 when suppressed; for
+     * a real label: all in negatives. */
+    uint64_t positives, negatives;
     double auroc, auroc_variance, auroc_low, auroc_high;
     double brier, brier_variance;
     double calibration_slope, calibration_slope_se;
@@ -70,10 +72,12 @@ struct evaluation_figures {
     double ipa; /* 1 - brier / (prevalence (1 - prevalence)) */
     /* Paired difference in AUROC to the same group of the first model of the set. */
     double difference, difference_variance;
-    double ppv, alert_rate;   /* at the plan's threshold */
-    double sensitivity_fixed; /* at the smallest threshold of specificity .9 */
-    double macro_auroc;       /* plain mean of one class against the rest; classes only */
-    double difference_p;      /* permutation p of the difference; small groups only */
+    double ppv, alert_rate;         /* at the plan's threshold */
+    double sensitivity_fixed;       /* at the smallest threshold of specificity .9 */
+    double macro_auroc;             /* plain mean of one class against the rest; classes only */
+    double difference_p;            /* permutation p of the difference; small groups only */
+    double cindex, cindex_variance; /* Harrell's C; plans with a follow-up time only */
+    double rows_per_patient;        /* that were judged, on average */
 };
 
 /* In which form the figures left the site. */

@@ -40,6 +40,9 @@ static const size_t FIGURES[] = {
     offsetof(struct evaluation_figures, sensitivity_fixed),
     offsetof(struct evaluation_figures, macro_auroc),
     offsetof(struct evaluation_figures, difference_p),
+    offsetof(struct evaluation_figures, cindex),
+    offsetof(struct evaluation_figures, cindex_variance),
+    offsetof(struct evaluation_figures, rows_per_patient),
 };
 
 enum {

@@ -70,6 +70,8 @@ struct plan_label {
     unsigned levels_count;
     double low, high; /* real only: plausible range */
     double centre, spread;
+    char time[PLAN_NAME_BYTES]; /* binary: column of the follow-up time, above 0; empty = none */
+    double horizon;             /* hazard: time within which the model tells the risk; else 0 */
 };
 
 struct plan_subgroup {
@@ -78,7 +80,7 @@ struct plan_subgroup {
     unsigned levels_count;
 };
 
-enum plan_model_kind { MODEL_LINEAR, MODEL_LOGISTIC, MODEL_SOFTMAX, MODEL_MLP };
+enum plan_model_kind { MODEL_LINEAR, MODEL_LOGISTIC, MODEL_SOFTMAX, MODEL_MLP, MODEL_HAZARD };
 enum plan_activation { ACTIVATION_RELU, ACTIVATION_TANH };
 
 struct plan_model {
@@ -208,7 +210,8 @@ unsigned plan_feature_columns(const struct plan_feature *feature);
 /* Columns that the features encode to (one-hot and indicators included, without intercept). */
 size_t plan_inputs(const struct plan *plan);
 
-/* Outputs of the model: 1 for linear and logistic, classes for softmax; an MLP by its label. */
+/* Outputs of the model: 1 for linear, logistic and hazard, classes for softmax; an MLP by its
+ * label. */
 size_t plan_outputs(const struct plan *plan);
 
 /* Gradient steps that one site takes in one round over patients patients. */

@@ -106,10 +106,10 @@ static struct result check_prior(const struct plan *plan, const struct plan_feat
 {
     if (f->prior_count == 0)
         return DONE;
-    if (plan->model.kind != MODEL_LINEAR && plan->model.kind != MODEL_LOGISTIC)
+    if (plan->model.kind == MODEL_SOFTMAX || plan->model.kind == MODEL_MLP)
         return conf_wrong(
             s, why, path,
-            "a prior needs one coefficient for each column: model linear or logistic");
+            "a prior needs one coefficient for each column: model linear, logistic or hazard");
     if (f->prior_count != plan_feature_columns(f))
         return conf_wrong(s, why, path, "needs a prior for each of its %u columns, has %u",
                           plan_feature_columns(f), f->prior_count);
@@ -135,6 +135,8 @@ static struct result check_feature(const struct plan *plan, unsigned i, const st
     }
     if (strcmp(f->name, plan->label.column) == 0)
         return conf_wrong(s, why, path, "is the label too: a model must not see what it predicts");
+    if (strcmp(f->name, plan->label.time) == 0)
+        return conf_wrong(s, why, path, "is the follow-up time, which nobody knows beforehand");
     if (strcmp(f->name, plan->patient_id) == 0)
         return conf_wrong(s, why, path, "is the patient id, which must not be a feature");
     switch (f->type) {
@@ -174,16 +176,37 @@ static struct result check_label(const struct plan *plan, const struct conf_sour
     return DONE;
 }
 
+static struct result check_time(const struct plan *plan, const struct conf_source *s,
+                                struct why *why)
+{
+    const struct plan_label *l = &plan->label;
+    bool hazard = plan->model.kind == MODEL_HAZARD;
+    if (l->time[0] && l->type != LABEL_BINARY)
+        return conf_wrong(s, why, "label/time", "goes with a binary label: the event");
+    if (l->time[0] && (strcmp(l->time, l->column) == 0 || strcmp(l->time, plan->patient_id) == 0))
+        return conf_wrong(s, why, "label/time", "is the event or the patient id itself");
+    if (hazard && !l->time[0])
+        return conf_wrong(s, why, "label/time", "a hazard model needs the follow-up time");
+    if (hazard != (l->horizon != 0.0) || (hazard && !(l->horizon > 0.0 && l->horizon <= 1e9)))
+        return conf_wrong(s, why, "label/horizon",
+                          "a hazard model, and only one, tells the risk within a horizon above 0");
+    if (hazard && plan->training.class_weights_count > 0)
+        return conf_wrong(s, why, "training/class_weights", "a hazard model has no classes");
+    return DONE;
+}
+
 static struct result check_model(const struct plan *plan, const struct conf_source *s,
                                  struct why *why)
 {
     const struct plan_model *m = &plan->model;
     static const enum plan_label_type FITTING[] = {[MODEL_LINEAR] = LABEL_REAL,
                                                    [MODEL_LOGISTIC] = LABEL_BINARY,
-                                                   [MODEL_SOFTMAX] = LABEL_CLASS};
+                                                   [MODEL_SOFTMAX] = LABEL_CLASS,
+                                                   [MODEL_HAZARD] = LABEL_BINARY};
     if (m->kind != MODEL_MLP && plan->label.type != FITTING[m->kind])
         return conf_wrong(s, why, "model/kind",
-                          "linear needs a real label, logistic a binary one, softmax a class");
+                          "linear needs a real label, logistic and hazard a binary one, softmax a "
+                          "class");
     if ((m->kind == MODEL_MLP) != (m->hidden_count > 0))
         return conf_wrong(s, why, "model/hidden", "an mlp, and only an mlp, has hidden layers");
     for (unsigned i = 0; i < m->hidden_count; i++) {
@@ -333,6 +356,7 @@ struct result plan_check(const struct plan *plan, const struct conf_source *sour
         TRY(check_feature(plan, i, source, why));
     TRY(check_subgroups(plan, source, why));
     TRY(check_model(plan, source, why));
+    TRY(check_time(plan, source, why));
     TRY(check_training(plan, source, why));
     TRY(check_privacy(plan, source, why));
     TRY(check_aggregation(plan, source, why));

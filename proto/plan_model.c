@@ -18,6 +18,12 @@ size_t plan_inputs(const struct plan *plan)
     return inputs;
 }
 
+/* One coefficient for each column. */
+static bool is_regression(const struct plan *plan)
+{
+    return plan->model.kind != MODEL_SOFTMAX && plan->model.kind != MODEL_MLP;
+}
+
 static enum model_output output_of(const struct plan *plan)
 {
     switch (plan->model.kind) {
@@ -27,6 +33,8 @@ static enum model_output output_of(const struct plan *plan)
         return OUTPUT_LOGISTIC;
     case MODEL_SOFTMAX:
         return OUTPUT_SOFTMAX;
+    case MODEL_HAZARD:
+        return OUTPUT_HAZARD;
     case MODEL_MLP:
         break;
     }
@@ -91,7 +99,7 @@ struct result plan_build_model(const struct plan *plan, struct model *model, str
 void plan_prior(const struct plan *plan, const struct model *model, double *parameters)
 {
     memset(parameters, 0, model->parameters * sizeof *parameters);
-    if (plan->model.kind != MODEL_LINEAR && plan->model.kind != MODEL_LOGISTIC)
+    if (!is_regression(plan))
         return;
     size_t column = model->layer[0].weight;
     for (unsigned i = 0; i < plan->features_count; i++) {
@@ -105,7 +113,7 @@ void plan_prior(const struct plan *plan, const struct model *model, double *para
 
 void plan_start(const struct plan *plan, const struct model *model, double *parameters)
 {
-    if (plan->model.kind == MODEL_LINEAR || plan->model.kind == MODEL_LOGISTIC)
+    if (is_regression(plan))
         plan_prior(plan, model, parameters);
     else
         model_initial(model, plan->training.seed, parameters);

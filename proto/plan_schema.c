@@ -38,7 +38,8 @@ static const cyaml_strval_t LABEL_TYPES[] = {{"binary", LABEL_BINARY},
 static const cyaml_strval_t MODEL_KINDS[] = {{"linear", MODEL_LINEAR},
                                              {"logistic", MODEL_LOGISTIC},
                                              {"softmax", MODEL_SOFTMAX},
-                                             {"mlp", MODEL_MLP}};
+                                             {"mlp", MODEL_MLP},
+                                             {"hazard", MODEL_HAZARD}};
 static const cyaml_strval_t ACTIVATIONS[] = {{"relu", ACTIVATION_RELU}, {"tanh", ACTIVATION_TANH}};
 static const cyaml_strval_t OPTIMISERS[] = {{"sgd", OPTIMISER_SGD}, {"adam", OPTIMISER_ADAM}};
 static const cyaml_strval_t MODES[] = {{"none", PRIVACY_NONE}, {"patient", PRIVACY_PATIENT}};
@@ -77,6 +78,8 @@ static const cyaml_schema_field_t LABEL[] = {
     FIELD_RANGE("range", struct plan_label, low),
     CYAML_FIELD_FLOAT("centre", OPT, struct plan_label, centre),
     CYAML_FIELD_FLOAT("spread", OPT, struct plan_label, spread),
+    CYAML_FIELD_STRING("time", OPT, struct plan_label, time, 0),
+    CYAML_FIELD_FLOAT("horizon", OPT, struct plan_label, horizon),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t SUBGROUP[] = {

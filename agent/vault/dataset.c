@@ -29,8 +29,8 @@ static void count_refusal(struct dataset_counts *counts, const char *column,
     counts->refusal[i].rows++;
 }
 
-/* The rows of one patient that training counts. */
-static size_t training_cap(const struct plan *plan)
+/* The rows of one patient that count. */
+static size_t row_cap(const struct plan *plan)
 {
     size_t cap = plan->privacy.max_rows_per_patient;
     if (plan->privacy.mode == PRIVACY_NONE || cap > CLIP_PATIENT_ROWS_MAX)
@@ -43,7 +43,7 @@ static size_t slots_of(const struct plan *plan, const struct mapping *mapping)
 {
     double declared = mapping ? (double)mapping->declared_patients : 0.0;
     double patients = fmin(declared, DATASET_ROWS_MAX) * fmin(plan->privacy.sampling_rate, 1.0);
-    return clip_slots(patients > 0.0 ? (size_t)patients : 0, training_cap(plan));
+    return clip_slots(patients > 0.0 ? (size_t)patients : 0, row_cap(plan));
 }
 
 /* Everything that one reading needs. */
@@ -70,15 +70,19 @@ static struct result read_rows(struct reading *r, struct csv *csv, struct why *w
         struct row_key *key = &rows->key[rows->count];
         const struct encode_source *source;
         const char *id;
+        struct encode_outcome outcome;
         enum encode_reason reason =
-            encoder_record(&r->encoder, csv, rows->x + rows->count * rows->inputs,
-                           rows->y + rows->count, rows->group + rows->count * rows->groups,
+            encoder_record(&r->encoder, csv, rows->x + rows->count * rows->inputs, &outcome,
+                           rows->group + rows->count * rows->groups,
                            rows->missing + rows->count * rows->missing_bytes, &key->fold, &id,
                            &source);
         if (reason != ENCODE_OK) {
             count_refusal(counts, source->name, reason, csv->line);
             continue;
         }
+        rows->y[rows->count] = outcome.y;
+        if (rows->timed)
+            rows->time[rows->count] = outcome.time;
         rows_hash_patient(key, r->key, id, r->slots);
         key->index = (uint32_t)rows->count++;
     }
@@ -102,6 +106,7 @@ static struct result read_file(struct reading *r, const struct mapping *mapping,
     if (ok(result)) {
         r->rows.inputs = r->encoder.inputs;
         r->rows.groups = r->plan->subgroups_count;
+        r->rows.timed = r->plan->label.time[0] != 0;
         r->rows.missing_bytes = encode_missing_bytes(r->plan);
         result = read_rows(r, csv, why);
     }
@@ -141,12 +146,15 @@ static bool part_create(struct dataset_part *part, const struct reading *r, size
     part->slot_first = calloc(r->slots + 1, sizeof *part->slot_first);
     part->patient = locked_calloc(patients + 1, sizeof *part->patient);
     part->missing = locked_calloc(rows * r->rows.missing_bytes + 1, sizeof *part->missing);
+    if (r->rows.timed)
+        part->time = locked_calloc(rows + 1, sizeof *part->time);
     if (weighted)
         part->weight = locked_calloc(rows + 1, sizeof *part->weight);
     if (r->rows.groups)
         part->groups = locked_calloc(rows * r->rows.groups + 1, sizeof *part->groups);
     return part->x && part->y && part->square && part->first && part->slot_first && part->patient &&
-           part->missing && (part->weight || !weighted) && (part->groups || !r->rows.groups);
+           part->missing && (part->time || !r->rows.timed) && (part->weight || !weighted) &&
+           (part->groups || !r->rows.groups);
 }
 
 static double class_weight(const struct plan *plan, double y)
@@ -165,6 +173,8 @@ static void part_add(struct dataset_part *part, const struct reading *r, size_t 
         memcpy(x, rows->x + at * rows->inputs, rows->inputs * sizeof *x);
         part->y[to] = rows->y[at];
         part->square[to] = clip_square(rows->inputs, x);
+        if (part->time)
+            part->time[to] = rows->time[at];
         if (part->weight)
             part->weight[to] = class_weight(r->plan, rows->y[at]);
         if (part->groups)
@@ -190,26 +200,24 @@ static void close_slots(struct dataset_part *part)
 static bool split(struct reading *r)
 {
     struct dataset *d = r->dataset;
-    size_t cap = training_cap(r->plan), total = r->rows.count;
+    size_t cap = row_cap(r->plan), total = r->rows.count;
     bool weighted = r->plan->label.type != LABEL_REAL && r->plan->training.class_weights_count > 0;
-    size_t train_rows = 0, train_patients = 0, held_rows = 0;
+    size_t rows[2] = {0}, patients[2] = {0}; /* training, holdout */
     for (size_t from = 0, to; from < total; from = to) {
         to = patient_end(&r->rows, from);
-        if (is_held_out(r, from, to)) {
-            held_rows++;
-        } else {
-            train_rows += to - from < cap ? to - from : cap;
-            train_patients++;
-        }
+        size_t held = is_held_out(r, from, to);
+        rows[held] += to - from < cap ? to - from : cap;
+        patients[held]++;
     }
-    if (!part_create(&d->train, r, train_rows, train_patients, weighted) ||
-        !part_create(&d->holdout, r, held_rows, held_rows, weighted))
+    if (!part_create(&d->train, r, rows[0], patients[0], weighted) ||
+        !part_create(&d->holdout, r, rows[1], patients[1], weighted))
         return false;
     for (size_t from = 0, to; from < total; from = to) {
         to = patient_end(&r->rows, from);
         bool held = is_held_out(r, from, to);
-        size_t most = held ? 1 : cap, kept = to - from < most ? to - from : most;
-        if (kept < to - from)
+        size_t kept = to - from < cap ? to - from : cap;
+        /* A held-out patient's first row stands for the patient where one row must. */
+        if (kept < to - from || held)
             rows_choose(r->rows.key + from, to - from, kept, r->key);
         part_add(held ? &d->holdout : &d->train, r, from, kept);
         d->counts.rows_over_cap += to - from - kept;
@@ -287,6 +295,8 @@ static void move_row(const struct dataset *d, struct dataset_part *part, size_t 
     memmove(part->x + to * d->inputs, part->x + from * d->inputs, d->inputs * sizeof *part->x);
     part->y[to] = part->y[from];
     part->square[to] = part->square[from];
+    if (part->time)
+        part->time[to] = part->time[from];
     if (part->weight)
         part->weight[to] = part->weight[from];
     if (part->groups)
@@ -327,6 +337,7 @@ static void part_free(struct dataset_part *part)
 {
     locked_free(part->x);
     locked_free(part->y);
+    locked_free(part->time);
     locked_free(part->weight);
     locked_free(part->square);
     locked_free(part->groups);

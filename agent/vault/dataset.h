@@ -22,11 +22,13 @@ enum {
 };
 
 /* Patients of one side of the split. Rows of one patient stand together; patients are in the order
- * of their keyed hash, slot by slot, whatever the order of the file. */
+ * of their keyed hash, slot by slot, whatever the order of the file. In the holdout a patient's
+ * first row is chosen by keyed hash. */
 struct dataset_part {
     size_t patients, rows;
     double *x;            /* [rows][inputs] */
-    double *y;            /* [rows] value, 0/1 or class */
+    double *y;            /* [rows] value, 0/1, class, or a hazard's signed follow-up */
+    double *time;         /* [rows] follow-up, negative without an event, or NULL: encode_outcome */
     double *weight;       /* [rows] class weights, or NULL when the plan has none */
     double *square;       /* [rows] squared norms of the rows of x */
     uint8_t *groups;      /* [rows][subgroups] level, or ENCODE_NO_GROUP; NULL without subgroups */
@@ -48,7 +50,7 @@ struct dataset_refusal {
 /* What was read. Counts are for the site's own screen; none of it may leave uncharged. */
 struct dataset_counts {
     uint64_t rows_read, rows_refused;
-    uint64_t rows_over_cap; /* beyond max_rows_per_patient, or beyond one in the holdout */
+    uint64_t rows_over_cap; /* beyond the rows a patient may have */
     struct dataset_refusal refusal[DATASET_REFUSALS_MAX];
     unsigned refusals;
     uint64_t missing[PLAN_FEATURES_MAX]; /* empty cells, by feature */
@@ -66,11 +68,12 @@ struct dataset {
 /* Reads the file, encodes it by plan and mapping (NULL: the file is in the plan's form), and splits
  * it by patient: a patient is held out when the keyed hash of the id falls below the plan's holdout
  * fraction, or, where the plan names a fold column, when one of the patient's rows has the fold's
- * value. Of a patient's rows at most max_rows_per_patient are kept, chosen by keyed hash, and one
- * in the holdout. key is the site's own and secret: the same key gives the same split in every
- * study. name stands for the file in messages. On success the caller owns *dataset (dataset_free),
- * and plan must outlive it; on failure *dataset is empty. Errors: RESULT_INPUT with file, line,
- * column and remedy, never a cell's value; RESULT_SYSTEM when memory or the file fails. */
+ * value. Of a patient's rows at most max_rows_per_patient are kept, or CLIP_PATIENT_ROWS_MAX
+ * without privacy, chosen by keyed hash. key is the site's own and secret: the same key gives the
+ * same split in every study. name stands for the file in messages. On success the caller owns
+ * *dataset (dataset_free), and plan must outlive it; on failure *dataset is empty. Errors:
+ * RESULT_INPUT with file, line, column and remedy, never a cell's value; RESULT_SYSTEM when memory
+ * or the file fails. */
 struct result dataset_load(struct dataset *dataset, const struct plan *plan,
                            const struct mapping *mapping, const char *name, FILE *file,
                            const unsigned char key[DATASET_KEY_BYTES], struct why *why) MUST_CHECK;

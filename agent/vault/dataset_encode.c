@@ -81,6 +81,8 @@ struct result encoder_bind(struct encoder *encoder, const struct plan *plan,
     encoder->folds = plan->validation.fold_column[0] != 0;
     TRY(bind_one(&encoder->id, mapping, plan->patient_id, header, why));
     TRY(bind_one(&encoder->label, mapping, plan->label.column, header, why));
+    if (plan->label.time[0])
+        TRY(bind_one(&encoder->time, mapping, plan->label.time, header, why));
     if (encoder->folds)
         TRY(bind_one(&encoder->fold, mapping, plan->validation.fold_column, header, why));
     for (unsigned i = 0; i < plan->subgroups_count; i++)
@@ -240,6 +242,24 @@ static enum encode_reason encode_label(const struct encoder *encoder, const stru
     return reason;
 }
 
+static enum encode_reason encode_time(const struct encoder *encoder, const struct csv *record,
+                                      struct encode_outcome *outcome)
+{
+    const struct plan *plan = encoder->plan;
+    const char *text = translated(encoder, &encoder->time, record);
+    double value = 0.0;
+    if (!text)
+        return ENCODE_MISSING;
+    enum encode_reason reason = number_of(&encoder->time, text, 0.0, ENCODE_TIME_MAX, &value);
+    if (reason == ENCODE_OK && !(value > 0.0))
+        reason = ENCODE_OUT_OF_RANGE;
+    value /= plan->label.horizon > 0.0 ? plan->label.horizon : 1.0;
+    outcome->time = outcome->y > 0.0 ? value : -value;
+    if (plan->model.kind == MODEL_HAZARD)
+        outcome->y = outcome->time;
+    return reason;
+}
+
 static enum encode_reason encode_id(const struct encoder *encoder, const struct csv *record,
                                     const char **ret_id)
 {
@@ -260,8 +280,9 @@ static uint8_t group_of(const struct encoder *encoder, unsigned i, const struct 
 }
 
 enum encode_reason encoder_record(struct encoder *encoder, const struct csv *record, double *x,
-                                  double *ret_y, uint8_t *groups, uint8_t *missing, bool *ret_fold,
-                                  const char **ret_id, const struct encode_source **ret_source)
+                                  struct encode_outcome *ret_outcome, uint8_t *groups,
+                                  uint8_t *missing, bool *ret_fold, const char **ret_id,
+                                  const struct encode_source **ret_source)
 {
     const struct plan *plan = encoder->plan;
     *ret_source = &encoder->id;
@@ -269,7 +290,12 @@ enum encode_reason encoder_record(struct encoder *encoder, const struct csv *rec
     if (reason != ENCODE_OK)
         return reason;
     *ret_source = &encoder->label;
-    reason = encode_label(encoder, record, ret_y);
+    *ret_outcome = (struct encode_outcome){0};
+    reason = encode_label(encoder, record, &ret_outcome->y);
+    if (reason == ENCODE_OK && plan->label.time[0]) {
+        *ret_source = &encoder->time;
+        reason = encode_time(encoder, record, ret_outcome);
+    }
     memset(x, 0, encoder->inputs * sizeof *x);
     memset(missing, 0, encode_missing_bytes(plan));
     for (unsigned i = 0; i < plan->features_count && reason == ENCODE_OK; i++) {

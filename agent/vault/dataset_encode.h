@@ -22,6 +22,7 @@ enum encode_reason {
 };
 
 enum { ENCODE_ID_BYTES = 256 };
+#define ENCODE_TIME_MAX 1e9     /* of a follow-up, in the plan's unit */
 enum { ENCODE_NO_GROUP = 255 }; /* a subgroup cell that is empty or no level of the plan */
 
 /* A phrase for a person: "is not a number". */
@@ -41,7 +42,7 @@ struct encoder {
     size_t inputs;                       /* columns that the features encode to */
     uint64_t missing[PLAN_FEATURES_MAX]; /* counts of missing cells, by feature */
     bool folds;                          /* the plan names a fold column */
-    struct encode_source id, label, fold;
+    struct encode_source id, label, time, fold;
     struct encode_source subgroup[PLAN_SUBGROUPS_MAX];
     struct encode_source feature[PLAN_FEATURES_MAX];
 };
@@ -52,12 +53,19 @@ struct result encoder_bind(struct encoder *encoder, const struct plan *plan,
                            const struct mapping *mapping, const struct csv *header,
                            struct why *why) MUST_CHECK;
 
-/* One record. x [inputs], *ret_y, groups [plan->subgroups_count], missing (a bit per feature, low
- * bits first; encode_missing_bytes of them) and *ret_id (into the record) are set when the result
- * is ENCODE_OK; otherwise *ret_source is the column at fault. */
+/* One row's outcome: the label, and where the plan has a follow-up time that in units of its
+ * horizon (or of the column), negative without an event; a hazard's label is that too. */
+struct encode_outcome {
+    double y, time;
+};
+
+/* One record. x [inputs], *ret_outcome, groups [plan->subgroups_count], missing (a bit per feature,
+ * low bits first; encode_missing_bytes of them) and *ret_id (into the record) are set when the
+ * result is ENCODE_OK; otherwise *ret_source is the column at fault. */
 enum encode_reason encoder_record(struct encoder *encoder, const struct csv *record, double *x,
-                                  double *ret_y, uint8_t *groups, uint8_t *missing, bool *ret_fold,
-                                  const char **ret_id, const struct encode_source **ret_source);
+                                  struct encode_outcome *ret_outcome, uint8_t *groups,
+                                  uint8_t *missing, bool *ret_fold, const char **ret_id,
+                                  const struct encode_source **ret_source);
 
 size_t encode_missing_bytes(const struct plan *plan);
 

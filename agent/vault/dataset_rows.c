@@ -45,11 +45,13 @@ struct result rows_reserve(struct rows *rows, const char *name, struct why *why)
     size_t capacity = rows->capacity ? 2 * rows->capacity : FIRST_CAPACITY;
     capacity = capacity < limit ? capacity : limit;
     void *x = rows->x, *y = rows->y, *group = rows->group, *key = rows->key;
-    void *missing = rows->missing;
+    void *missing = rows->missing, *time = rows->time;
     bool done = grow(&x, rows->inputs * sizeof(double), rows->count, capacity);
     rows->x = x;
     done = done && grow(&y, sizeof(double), rows->count, capacity);
     rows->y = y;
+    done = done && grow(&time, rows->timed ? sizeof(double) : 0, rows->count, capacity);
+    rows->time = time;
     done = done && grow(&group, rows->groups, rows->count, capacity);
     rows->group = group;
     done = done && grow(&missing, rows->missing_bytes, rows->count, capacity);
@@ -88,6 +90,8 @@ static int compare(const void *a, const void *b, void *context)
                        rows->inputs * sizeof(double));
     if (order == 0)
         order = memcmp(rows->y + p->index, rows->y + q->index, sizeof(double));
+    if (order == 0 && rows->timed)
+        order = memcmp(rows->time + p->index, rows->time + q->index, sizeof(double));
     if (order == 0)
         order = memcmp(rows->group + p->index * rows->groups, rows->group + q->index * rows->groups,
                        rows->groups);
@@ -137,6 +141,9 @@ void rows_fingerprint(const struct rows *rows, const unsigned char *secret, unsi
         crypto_generichash_update(&state, (const unsigned char *)(rows->x + at * rows->inputs),
                                   rows->inputs * sizeof(double));
         crypto_generichash_update(&state, (const unsigned char *)(rows->y + at), sizeof(double));
+        if (rows->timed)
+            crypto_generichash_update(&state, (const unsigned char *)(rows->time + at),
+                                      sizeof(double));
         crypto_generichash_update(&state, rows->group + at * rows->groups, rows->groups);
     }
     crypto_generichash_final(&state, out, 32);
@@ -146,6 +153,7 @@ void rows_free(struct rows *rows)
 {
     locked_free(rows->x);
     locked_free(rows->y);
+    locked_free(rows->time);
     locked_free(rows->group);
     locked_free(rows->missing);
     locked_free(rows->key);

@@ -24,7 +24,9 @@ struct rows {
     size_t inputs, groups, missing_bytes;
     size_t count, capacity;
     double *x;           /* [capacity][inputs] */
+    bool timed;          /* the plan names a follow-up time */
     double *y;           /* [capacity] */
+    double *time;        /* [capacity] if timed */
     uint8_t *group;      /* [capacity][groups] */
     uint8_t *missing;    /* [capacity][missing_bytes] */
     struct row_key *key; /* [capacity] */

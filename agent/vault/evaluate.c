@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scores of the holdout, then figures for everybody, for classes and for subgroups. */
+/* Scores of the holdout, then figures for everybody, for classes and for subgroups. All rows of a
+ * patient are judged; variances and counts are those of patients (linalg/stats/cluster.h). */
 #include "agent/vault/evaluate.h"
 
 #include "agent/vault/evaluate_figures.h"
 #include "agent/vault/evaluate_noise.h"
-#include "linalg/stats/auroc.h"
+#include "linalg/stats/cluster.h"
 #include "linalg/stats/multiclass.h"
 #include "linalg/stats/permutation.h"
 #include "proto/plan_model.h"
@@ -28,12 +29,15 @@ struct evaluator {
     const struct dataset_part *part;
     struct model model;
     struct model_work work;
-    size_t groups;                 /* of one evaluation */
-    double *score;                 /* [rows][outputs] */
-    double *y, *p;                 /* [rows] 0/1 and probability of the group at hand */
-    double *reference, *candidate; /* [rows] everybody's score: the first model's, this one's */
-    double *against;               /* [rows] the first model's score of the group at hand */
-    struct rng rng;                /* of noised histograms */
+    size_t groups;     /* of one evaluation */
+    double *score;     /* [rows][outputs] */
+    double *risk;      /* [rows] linear predictor; one output only */
+    double *reference; /* [rows] the first model's score */
+    /* The rows of the group at hand: 0/1, probability, follow-up, the first model's score. */
+    double *y, *p, *time, *against;
+    uint32_t *patient; /* dense number of the row's patient in the group */
+    size_t patients;   /* of the group */
+    struct rng rng;    /* of noised histograms */
     bool has_reference;
     size_t runs;
 };
@@ -57,11 +61,13 @@ static struct result allocate(struct evaluator *e, struct why *why)
     e->score = calloc(rows * e->model.spec.outputs, sizeof *e->score);
     e->y = calloc(rows, sizeof *e->y);
     e->p = calloc(rows, sizeof *e->p);
+    e->risk = calloc(rows, sizeof *e->risk);
+    e->time = calloc(rows, sizeof *e->time);
     e->reference = calloc(rows, sizeof *e->reference);
-    e->candidate = calloc(rows, sizeof *e->candidate);
     e->against = calloc(rows, sizeof *e->against);
-    if (e->score && e->y && e->p && e->reference && e->candidate && e->against &&
-        model_work_create(&e->work, &e->model, BATCH_ROWS) == MODEL_OK)
+    e->patient = calloc(rows, sizeof *e->patient);
+    if (e->score && e->y && e->p && e->risk && e->time && e->reference && e->against &&
+        e->patient && model_work_create(&e->work, &e->model, BATCH_ROWS) == MODEL_OK)
         return DONE;
     return failed(why, RESULT_SYSTEM, "not enough memory to evaluate %zu rows", e->part->rows);
 }
@@ -111,9 +117,11 @@ void evaluator_free(struct evaluator *e)
     wipe(e->score, rows * e->model.spec.outputs);
     wipe(e->y, rows);
     wipe(e->p, rows);
+    wipe(e->risk, rows);
+    wipe(e->time, rows);
     wipe(e->reference, rows);
-    wipe(e->candidate, rows);
     wipe(e->against, rows);
+    free(e->patient);
     if (e->work.block)
         sodium_memzero(e->work.block, model_work_bytes(&e->model, BATCH_ROWS));
     model_work_free(&e->work);
@@ -132,6 +140,8 @@ static double score_holdout(struct evaluator *e, const double *parameters)
         memcpy(e->work.a[0], part->x + from * n, rows * n * sizeof(double));
         model_forward(&e->model, parameters, rows, &e->work);
         memcpy(e->score + from * outputs, e->work.score, rows * outputs * sizeof(double));
+        if (outputs == 1)
+            memcpy(e->risk + from, e->work.z, rows * sizeof(double));
         loss += model_backward(&e->model, parameters, rows, part->y + from, NULL, &e->work);
     }
     return part->rows ? loss / (double)part->rows : (double)NAN;
@@ -152,15 +162,24 @@ void evaluator_scores(struct evaluator *e, const double *parameters, size_t rows
     }
 }
 
-/* Class k = 0: any class but the first, against the first. Class k + 1: class k against the rest.
- */
+/* Whether the row's outcome is known: not where follow-up ended before the horizon. */
+static bool labelled(const struct evaluator *e, size_t row)
+{
+    return !e->part->time || !(e->plan->label.horizon > 0.0) || e->part->time[row] > 0.0 ||
+           e->part->time[row] <= -1.0;
+}
+
+/* Contrast 0: any class but the first, against the first; with a horizon: an event before it.
+ * Contrast k + 1: class k against the rest. */
 static void put_row(struct evaluator *e, size_t row, size_t contrast, size_t to)
 {
     size_t outputs = e->model.spec.outputs;
     const double *score = e->score + row * outputs;
     double label = e->part->y[row];
     if (outputs == 1) {
-        e->y[to] = label;
+        bool timed = e->part->time && e->plan->label.horizon > 0.0;
+        double within = timed ? e->part->time[row] : 0.0;
+        e->y[to] = !timed ? label : within > 0.0 && within <= 1.0 ? 1.0 : 0.0;
         e->p[to] = score[0];
     } else if (contrast == 0) {
         e->y[to] = label > 0.0 ? 1.0 : 0.0;
@@ -171,54 +190,112 @@ static void put_row(struct evaluator *e, size_t row, size_t contrast, size_t to)
     }
 }
 
-static size_t put_all(struct evaluator *e, size_t contrast)
+/* A level of a subgroup; column beyond the last: everybody. */
+struct group {
+    size_t column, level;
+};
+
+static const struct group EVERYBODY = {.column = SIZE_MAX};
+
+static bool belongs(const struct evaluator *e, const struct group *group, size_t row)
 {
-    for (size_t r = 0; r < e->part->rows; r++)
-        put_row(e, r, contrast, r);
-    return e->part->rows;
+    size_t columns = e->dataset->subgroups;
+    return group->column >= columns ||
+           e->part->groups[row * columns + group->column] == group->level;
 }
 
-static size_t put_group(struct evaluator *e, size_t subgroup, size_t level)
+/* Lays the group's rows of known outcome out; returns how many. */
+static size_t put_rows(struct evaluator *e, const struct group *group, size_t contrast)
 {
-    size_t count = 0, columns = e->dataset->subgroups;
-    for (size_t r = 0; r < e->part->rows; r++) {
-        if (e->part->groups[r * columns + subgroup] != level)
-            continue;
-        e->against[count] = e->reference[r];
-        put_row(e, r, 0, count++);
+    const struct dataset_part *part = e->part;
+    size_t count = 0;
+    e->patients = 0;
+    for (size_t i = 0; i < part->patients; i++) {
+        bool met = false;
+        for (size_t r = part->first[i]; r < part->first[i + 1]; r++) {
+            if (!belongs(e, group, r) || !labelled(e, r))
+                continue;
+            e->patients += met ? 0 : 1;
+            met = true;
+            e->patient[count] = (uint32_t)(e->patients - 1);
+            e->against[count] = e->reference[r];
+            put_row(e, r, contrast, count++);
+        }
+    }
+    return count;
+}
+
+/* The group's patients, whether their outcome is known or not. */
+static size_t count_patients(const struct evaluator *e, const struct group *group)
+{
+    const struct dataset_part *part = e->part;
+    size_t count = 0;
+    for (size_t i = 0; i < part->patients; i++) {
+        size_t r = part->first[i];
+        while (r < part->first[i + 1] && !belongs(e, group, r))
+            r++;
+        count += r < part->first[i + 1];
     }
     return count;
 }
 
 /* Exchanges of the two models within a patient, where a class is too small for the normal law. */
-static double permuted(size_t rows, const double *y, const double *s1, const double *s2,
-                       const struct auroc_paired *paired)
+static double permuted(const struct evaluator *e, size_t rows, const struct auroc_paired *paired)
 {
     struct permutation p;
     if ((paired->n_pos >= SMALL_CLASS && paired->n_neg >= SMALL_CLASS) ||
-        permutation_paired_auroc(rows, y, s1, s2, PERMUTATIONS, PERMUTATION_SEED, &p) != STAT_OK)
+        permutation_paired_auroc(rows, e->y, e->p, e->against, e->patient, PERMUTATIONS,
+                                 PERMUTATION_SEED, &p) != STAT_OK)
         return (double)NAN;
     return p.p;
 }
 
-/* Difference to the first model on the group that put_group has just laid out. */
+/* Difference to the first model on the rows that have just been laid out. */
 static void compare_group(const struct evaluator *e, size_t rows, struct evaluation_figures *f)
 {
     struct auroc_paired paired;
     if (f->status != EVALUATION_OK || !e->has_reference || e->runs < 2)
         return;
-    enum stat_status status = auroc_paired(rows, e->y, e->p, e->against, &paired);
+    enum stat_status status =
+        cluster_auroc_paired(rows, e->y, e->p, e->against, e->patient, e->patients, &paired);
     if (status != STAT_OK && status != STAT_DEGENERATE)
         return;
     f->difference = paired.d;
     f->difference_variance = paired.var_d;
-    f->difference_p = permuted(rows, e->y, e->p, e->against, &paired);
+    f->difference_p = permuted(e, rows, &paired);
 }
 
-static void judge_rows(struct evaluator *e, size_t rows, struct evaluation_figures *figures)
+static void judge_rows(struct evaluator *e, size_t n, struct evaluation_figures *figures)
 {
     const struct plan_validation *v = &e->plan->validation;
-    figures_binary(figures, rows, e->y, e->p, v->threshold, v->min_cell);
+    const struct figures_rows rows = {n, e->y, e->p, e->patient, e->patients};
+    figures_binary(figures, &rows, v->threshold, v->min_cell);
+}
+
+/* Harrell's C of the linear predictor over the group's whole follow-up; uses the room of the rows
+ * laid out. */
+static void judge_survival(struct evaluator *e, const struct group *group,
+                           struct evaluation_figures *figures)
+{
+    const struct dataset_part *part = e->part;
+    size_t n = 0, patients = 0;
+    if (!part->time || figures->status != EVALUATION_OK)
+        return;
+    for (size_t i = 0; i < part->patients; i++) {
+        bool met = false;
+        for (size_t r = part->first[i]; r < part->first[i + 1]; r++) {
+            if (!belongs(e, group, r))
+                continue;
+            patients += met ? 0 : 1;
+            met = true;
+            e->patient[n] = (uint32_t)(patients - 1);
+            e->time[n] = fabs(part->time[r]);
+            e->y[n] = part->time[r] > 0.0 ? 1.0 : 0.0;
+            e->p[n++] = e->risk[r];
+        }
+    }
+    const struct figures_rows rows = {n, e->y, e->p, e->patient, patients};
+    figures_survival(figures, &rows, e->time);
 }
 
 /* Share of rows whose likeliest class is the label. */
@@ -236,6 +313,20 @@ static double class_accuracy(const struct evaluator *e)
     return e->part->rows ? (double)right / (double)e->part->rows : (double)NAN;
 }
 
+/* Patients who have a row of the class, or one of another class. */
+static size_t patients_of_class(const struct evaluator *e, double class, bool of_another)
+{
+    const struct dataset_part *part = e->part;
+    size_t count = 0;
+    for (size_t i = 0; i < part->patients; i++) {
+        bool met = false;
+        for (size_t r = part->first[i]; r < part->first[i + 1]; r++)
+            met = met || (part->y[r] == class) != of_another;
+        count += met;
+    }
+    return count;
+}
+
 /* Mean of one class against the rest; every class must be large enough to be told by itself. */
 static double macro_auroc(const struct evaluator *e)
 {
@@ -246,30 +337,34 @@ static double macro_auroc(const struct evaluator *e)
         multiclass_auroc(e->part->rows, outputs, e->part->y, e->score, per_class, &m) != STAT_OK)
         return (double)NAN;
     for (size_t k = 0; k < outputs; k++)
-        if (per_class[k].n_pos < e->plan->validation.min_cell ||
-            per_class[k].n_neg < e->plan->validation.min_cell)
+        if (patients_of_class(e, (double)k, false) < e->plan->validation.min_cell ||
+            patients_of_class(e, (double)k, true) < e->plan->validation.min_cell)
             return (double)NAN;
     return m.macro;
 }
 
-static void everybody(struct evaluator *e, double loss, struct evaluation_figures *figures)
+static void real_figures(const struct evaluator *e, double loss, struct evaluation_figures *figures)
 {
-    size_t rows = put_all(e, 0);
-    if (e->plan->label.type == LABEL_REAL) {
-        bool enough = rows > 0 && rows >= e->plan->validation.min_cell;
-        figures_clear(figures, rows == 0 ? EVALUATION_NO_LABELS
-                               : enough  ? EVALUATION_OK
+    size_t patients = e->part->patients;
+    bool enough = patients > 0 && patients >= e->plan->validation.min_cell;
+    figures_clear(figures, patients == 0 ? EVALUATION_NO_LABELS
+                           : enough      ? EVALUATION_OK
                                          : EVALUATION_BELOW_MINIMUM_CELL);
-        if (e->plan->privacy.metrics_noise > 0.0) {
-            figures_clear(figures, EVALUATION_REFUSED);
-            return;
-        }
-        figures->negatives = enough ? rows : 0;
-        figures->loss = enough ? loss : (double)NAN;
+    if (e->plan->privacy.metrics_noise > 0.0) {
+        figures_clear(figures, EVALUATION_REFUSED);
         return;
     }
-    judge_rows(e, rows, figures);
-    memcpy(e->candidate, e->p, rows * sizeof *e->candidate);
+    figures->negatives = enough ? patients : 0;
+    figures->loss = enough ? loss : (double)NAN;
+}
+
+static void everybody(struct evaluator *e, double loss, struct evaluation_figures *figures)
+{
+    if (e->plan->label.type == LABEL_REAL) {
+        real_figures(e, loss, figures);
+        return;
+    }
+    judge_rows(e, put_rows(e, &EVERYBODY, 0), figures);
     if (figures->status != EVALUATION_OK)
         return;
     figures->loss = loss;
@@ -277,24 +372,29 @@ static void everybody(struct evaluator *e, double loss, struct evaluation_figure
         figures->accuracy = class_accuracy(e);
         figures->macro_auroc = macro_auroc(e);
     }
+    judge_survival(e, &EVERYBODY, figures);
 }
 
 static void subgroup_figures(struct evaluator *e, unsigned i, struct evaluation_figures *figures)
 {
     const struct plan_subgroup *subgroup = &e->plan->subgroups[i];
-    size_t counts[PLAN_LEVELS_MAX] = {0}, known = 0;
+    size_t counts[PLAN_LEVELS_MAX] = {0};
+    const struct group none = {i, ENCODE_NO_GROUP};
     for (unsigned level = 0; level < subgroup->levels_count && level < PLAN_LEVELS_MAX; level++) {
-        snprintf(figures[level].group, sizeof figures[level].group, "%s=%s", subgroup->column,
+        struct evaluation_figures *f = &figures[level];
+        const struct group group = {i, level};
+        snprintf(f->group, sizeof f->group, "%s=%s", subgroup->column,
                  subgroup->levels[level].name);
-        counts[level] = put_group(e, i, level);
-        known += counts[level];
+        counts[level] = count_patients(e, &group);
+        size_t rows = put_rows(e, &group, 0);
         if (e->plan->label.type == LABEL_REAL)
-            figures_clear(&figures[level], EVALUATION_REFUSED);
+            figures_clear(f, EVALUATION_REFUSED);
         else
-            judge_rows(e, counts[level], &figures[level]);
-        compare_group(e, counts[level], &figures[level]);
+            judge_rows(e, rows, f);
+        compare_group(e, rows, f);
+        judge_survival(e, &group, f);
     }
-    figures_suppress(figures, counts, subgroup->levels_count, e->part->rows - known,
+    figures_suppress(figures, counts, subgroup->levels_count, count_patients(e, &none),
                      e->plan->validation.min_cell);
 }
 
@@ -305,10 +405,8 @@ static void class_figures(struct evaluator *e, struct evaluation_figures *figure
     for (size_t k = 0; k < classes && k < PLAN_LEVELS_MAX; k++) {
         snprintf(figures[k].group, sizeof figures[k].group, "%s=%s", label->column,
                  label->levels[k].name);
-        size_t rows = put_all(e, k + 1);
-        for (size_t r = 0; r < rows; r++)
-            counts[k] += e->y[r] == 1.0;
-        judge_rows(e, rows, &figures[k]);
+        judge_rows(e, put_rows(e, &EVERYBODY, k + 1), &figures[k]);
+        counts[k] = patients_of_class(e, (double)k, false);
     }
     figures_suppress(figures, counts, classes, 0, e->plan->validation.min_cell);
 }
@@ -325,39 +423,41 @@ static void all_groups(struct evaluator *e, double loss, struct evaluation_figur
     }
 }
 
-/* Counts of everybody's scores by class on equal bins. */
+/* Counts of scores by class on equal bins: of each patient the first row, so that a patient is in
+ * one bin. */
 static void histogram(struct evaluator *e, struct evaluation_model *out)
 {
-    size_t rows = put_all(e, 0);
     out->bins_count = EVALUATE_BINS;
-    for (size_t r = 0; r < rows; r++) {
-        double at = e->p[r] * EVALUATE_BINS; /* NaN goes to the lowest bin */
+    for (size_t i = 0; i < e->part->patients; i++) {
+        if (!labelled(e, e->part->first[i]))
+            continue;
+        put_row(e, e->part->first[i], 0, 0);
+        double at = e->p[0] * EVALUATE_BINS; /* NaN goes to the lowest bin */
         size_t bin = at > 0.0 ? (size_t)at : 0;
         bin = bin < EVALUATE_BINS ? bin : EVALUATE_BINS - 1;
-        *(e->y[r] == 1.0 ? &out->positives[bin] : &out->negatives[bin]) += 1.0;
+        *(e->y[0] == 1.0 ? &out->positives[bin] : &out->negatives[bin]) += 1.0;
     }
+}
+
+static void remember(struct evaluator *e)
+{
+    for (size_t r = 0; r < e->part->rows; r++) {
+        put_row(e, r, 0, 0);
+        e->reference[r] = e->p[0];
+    }
+    e->has_reference = true;
 }
 
 /* The first model, if it has figures, is the reference of the paired differences. */
 static void compare(struct evaluator *e, struct evaluation_model *out)
 {
-    struct auroc_paired paired;
-    size_t rows = put_all(e, 0);
     if (e->runs == 1) {
-        memcpy(e->reference, e->candidate, rows * sizeof *e->reference);
-        e->has_reference = true;
+        remember(e);
         return;
     }
-    if (!e->has_reference)
-        return;
-    enum stat_status status = auroc_paired(rows, e->y, e->candidate, e->reference, &paired);
-    if (status != STAT_OK && status != STAT_DEGENERATE)
-        return;
-    out->difference = paired.d;
-    out->difference_variance = paired.var_d;
-    out->groups[0].difference = paired.d;
-    out->groups[0].difference_variance = paired.var_d;
-    out->groups[0].difference_p = permuted(rows, e->y, e->candidate, e->reference, &paired);
+    compare_group(e, put_rows(e, &EVERYBODY, 0), &out->groups[0]);
+    out->difference = out->groups[0].difference;
+    out->difference_variance = out->groups[0].difference_variance;
 }
 
 struct result evaluator_run(struct evaluator *e, const char *name, const double *parameters,

@@ -31,8 +31,15 @@ void evaluator_free(struct evaluator *evaluator);
  * groups[0] is everybody; then, for a label of classes, one group "label=class" per class against
  * the rest; then one per subgroup level. For classes, everybody's positives are those of any class
  * but the first, scored by 1 - P(first class), and accuracy is that of the likeliest class. A real
- * label has a loss only. calibration_intercept is the one with the slope held at 1. Groups with a
- * positive or negative count under the plan's min_cell are suppressed, and further ones until no
+ * label has a loss only. calibration_intercept is the one with the slope held at 1. Where the plan
+ * names a follow-up time there is Harrell's C of the linear predictor; with a horizon, positives
+ * are events before it, and rows whose follow-up ended before it without one are in no other
+ * figure.
+ *
+ * All rows of a patient are judged: estimates are those of rows; variances, counts and cells those
+ * of patients, where positives are patients with a positive row and negatives those with a negative
+ * one; histograms and drift take the first row of each patient. Groups with a positive or negative
+ * count under the plan's min_cell are suppressed, and further ones until no
  * suppressed count can be told from the others. With metrics_noise in the plan all this gives way
  * to one noised histogram (evaluate_noise.h): one Gaussian event of that multiplier per call, to be
  * charged beforehand; a real label is then refused. What cannot be computed is NaN and says why in

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AUROC with DeLong's interval on the logit scale, Brier score, calibration, decisions; primary and
- * complementary suppression of small cells. */
+/* AUROC with DeLong's interval on the logit scale, Brier score, calibration, decisions, C-index;
+ * primary and complementary suppression of small cells. */
 #include "agent/vault/evaluate_figures.h"
 
 #include "agent/vault/evaluate.h"
-#include "linalg/stats/auroc.h"
-#include "linalg/stats/calibration.h"
+#include "linalg/stats/cindex.h"
+#include "linalg/stats/cluster.h"
 #include "linalg/stats/threshold.h"
 
 #include <math.h>
@@ -29,6 +29,7 @@ void figures_clear(struct evaluation_figures *f, enum evaluation_status status)
     f->ece = f->ece_null = f->spiegelhalter_z = f->ipa = nan;
     f->difference = f->difference_variance = f->difference_p = nan;
     f->ppv = f->alert_rate = f->sensitivity_fixed = f->macro_auroc = nan;
+    f->cindex = f->cindex_variance = f->rows_per_patient = nan;
 }
 
 static int by_value(const void *a, const void *b)
@@ -57,29 +58,28 @@ static enum evaluation_status scores_reveal(size_t n, const double *p)
     return few || 2 * longest > n ? EVALUATION_DEGENERATE_SCORES : EVALUATION_OK;
 }
 
-static enum evaluation_status judge(size_t n, const double *y, const double *p, size_t positives,
-                                    unsigned min_cell)
+static enum evaluation_status judge(const struct figures_rows *rows, size_t positives,
+                                    size_t negatives, unsigned min_cell)
 {
-    size_t negatives = n - positives;
-    if (n == 0)
+    if (rows->n == 0)
         return EVALUATION_NO_LABELS;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(p[i]) || (y[i] != 0.0 && y[i] != 1.0))
+    for (size_t i = 0; i < rows->n; i++)
+        if (!isfinite(rows->p[i]) || (rows->y[i] != 0.0 && rows->y[i] != 1.0))
             return EVALUATION_INVALID_INPUT;
     bool one_class = positives == 0 || negatives == 0;
-    if (one_class && n >= min_cell)
+    if (one_class && rows->patients >= min_cell)
         return EVALUATION_SINGLE_CLASS;
     if (positives < min_cell || negatives < min_cell)
         return EVALUATION_BELOW_MINIMUM_CELL;
-    return scores_reveal(n, p);
+    return scores_reveal(rows->n, rows->p);
 }
 
-static void put_auroc(struct evaluation_figures *f, size_t n, const double *y, const double *p)
+static void put_auroc(struct evaluation_figures *f, const struct figures_rows *r)
 {
     struct auroc a;
     struct auroc_pool_input pooled;
     struct auroc_interval interval;
-    auroc_delong(n, y, p, NULL, &a);
+    cluster_auroc(r->n, r->y, r->p, r->patient, r->patients, &a);
     if (!auroc_pool_input(&a, &pooled))
         return;
     auroc_interval(pooled.auc, pooled.var, STAT_Z975, &interval);
@@ -89,12 +89,11 @@ static void put_auroc(struct evaluation_figures *f, size_t n, const double *y, c
     f->auroc_high = interval.logit[1];
 }
 
-static void put_calibration(struct evaluation_figures *f, size_t n, const double *y,
-                            const double *p)
+static void put_calibration(struct evaluation_figures *f, const struct figures_rows *r)
 {
     struct calibration c;
-    enum stat_status status = calibration(n, y, p, &c);
-    if (status == STAT_INVALID_INPUT || status == STAT_EMPTY)
+    enum stat_status status = cluster_calibration(r->n, r->y, r->p, r->patient, r->patients, &c);
+    if (status == STAT_INVALID_INPUT || status == STAT_EMPTY || status == STAT_NO_MEMORY)
         return;
     f->brier = c.brier;
     f->brier_variance = c.brier_var;
@@ -112,25 +111,26 @@ static void put_calibration(struct evaluation_figures *f, size_t n, const double
         f->spiegelhalter_z = c.spiegelhalter_z;
 }
 
-static void put_calibration_error(struct evaluation_figures *f, size_t n, const double *y,
-                                  const double *p)
+static void put_calibration_error(struct evaluation_figures *f, const struct figures_rows *r)
 {
     struct calibration_error e;
-    if (calibration_error(n, y, p, ECE_BINS, BINS_EQUAL_MASS, &e) != STAT_OK)
+    if (cluster_calibration_error(r->n, r->y, r->p, ECE_BINS, BINS_EQUAL_MASS, r->patient,
+                                  r->patients, &e) != STAT_OK)
         return;
     f->ece = e.ece;
     f->ece_null = e.ece_null;
 }
 
-static void put_decisions(struct evaluation_figures *f, size_t n, const double *y, const double *p,
+static void put_decisions(struct evaluation_figures *f, const struct figures_rows *r,
                           double threshold)
 {
     struct confusion c;
     double at, sensitivity;
-    if (threshold_at_specificity(n, y, p, FIXED_SPECIFICITY, &at, &sensitivity) == STAT_OK &&
+    if (threshold_at_specificity(r->n, r->y, r->p, FIXED_SPECIFICITY, &at, &sensitivity) ==
+            STAT_OK &&
         isfinite(at))
         f->sensitivity_fixed = sensitivity;
-    if (!(threshold > 0.0) || threshold_confusion(n, y, p, threshold, &c) != STAT_OK)
+    if (!(threshold > 0.0) || threshold_confusion(r->n, r->y, r->p, threshold, &c) != STAT_OK)
         return;
     struct confusion_rates rates = threshold_rates(&c);
     f->accuracy = rates.acc;
@@ -140,41 +140,56 @@ static void put_decisions(struct evaluation_figures *f, size_t n, const double *
     f->alert_rate = rates.alert;
 }
 
-void figures_binary(struct evaluation_figures *f, size_t n, const double *y, const double *p,
-                    double threshold, unsigned min_cell)
+void figures_binary(struct evaluation_figures *f, const struct figures_rows *rows, double threshold,
+                    unsigned min_cell)
 {
-    size_t positives = 0;
-    for (size_t i = 0; i < n; i++)
-        positives += y[i] == 1.0;
-    enum evaluation_status status = judge(n, y, p, positives, min_cell);
+    size_t positives, negatives;
+    if (!cluster_count(rows->n, rows->y, rows->patient, rows->patients, &positives, &negatives)) {
+        figures_clear(f, EVALUATION_REFUSED);
+        return;
+    }
+    enum evaluation_status status = judge(rows, positives, negatives, min_cell);
     figures_clear(f, status);
     if (status != EVALUATION_OK && status != EVALUATION_SINGLE_CLASS &&
         status != EVALUATION_DEGENERATE_SCORES)
         return;
     f->positives = positives;
-    f->negatives = n - positives;
+    f->negatives = negatives;
     if (status != EVALUATION_OK)
         return;
-    put_auroc(f, n, y, p);
-    put_calibration(f, n, y, p);
-    put_calibration_error(f, n, y, p);
-    put_decisions(f, n, y, p, threshold);
+    f->rows_per_patient = (double)rows->n / (double)rows->patients;
+    put_auroc(f, rows);
+    put_calibration(f, rows);
+    put_calibration_error(f, rows);
+    put_decisions(f, rows, threshold);
 }
 
-void figures_suppress(struct evaluation_figures *figures, const size_t *rows, size_t levels,
+void figures_survival(struct evaluation_figures *f, const struct figures_rows *rows,
+                      const double *time)
+{
+    struct cindex c;
+    if (cindex_harrell(rows->n, time, rows->y, rows->p, rows->patient, rows->patients, &c) !=
+        STAT_OK)
+        return;
+    f->cindex = c.c;
+    f->cindex_variance = c.var;
+}
+
+void figures_suppress(struct evaluation_figures *figures, const size_t *patients, size_t levels,
                       size_t others, unsigned min_cell)
 {
     for (;;) {
-        size_t hidden_groups = others > 0 ? 1 : 0, hidden_rows = others, smallest = levels;
+        size_t hidden_groups = others > 0 ? 1 : 0, hidden = others, smallest = levels;
         for (size_t g = 0; g < levels; g++) {
             if (figures[g].status == EVALUATION_BELOW_MINIMUM_CELL) {
                 hidden_groups++;
-                hidden_rows += rows[g];
-            } else if (rows[g] > 0 && (smallest == levels || rows[g] < rows[smallest])) {
+                hidden += patients[g];
+            } else if (patients[g] > 0 &&
+                       (smallest == levels || patients[g] < patients[smallest])) {
                 smallest = g;
             }
         }
-        bool safe = hidden_groups == 0 || (hidden_groups > 1 && hidden_rows >= min_cell);
+        bool safe = hidden_groups == 0 || (hidden_groups > 1 && hidden >= min_cell);
         if (safe || smallest == levels)
             return;
         figures_clear(&figures[smallest], EVALUATION_BELOW_MINIMUM_CELL);

@@ -203,11 +203,10 @@ static bool gather(const struct dataset *data, const struct reference *reference
     for (size_t i = 0; i < part->patients; i++) {
         if (!all && known(reference, part->patient[i]))
             continue;
-        for (size_t r = part->first[i]; r < part->first[i + 1]; r++) {
-            memcpy(c->x + c->rows * inputs, part->x + r * inputs, inputs * sizeof *c->x);
-            memcpy(c->missing + c->rows * bytes, part->missing + r * bytes, bytes);
-            c->rows++;
-        }
+        size_t r = part->first[i]; /* one row stands for each patient, as in the reference */
+        memcpy(c->x + c->rows * inputs, part->x + r * inputs, inputs * sizeof *c->x);
+        memcpy(c->missing + c->rows * bytes, part->missing + r * bytes, bytes);
+        c->rows++;
     }
     return true;
 }

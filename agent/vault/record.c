@@ -122,6 +122,9 @@ static json_t *figures_json(const struct evaluation_figures *f)
         {"difference", f->difference},
         {"difference_variance", f->difference_variance},
         {"difference_p", f->difference_p},
+        {"cindex", f->cindex},
+        {"cindex_variance", f->cindex_variance},
+        {"rows_per_patient", f->rows_per_patient},
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         json_object_set_new(out, values[i].name, number(values[i].value));

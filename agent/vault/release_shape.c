@@ -44,6 +44,9 @@ static void blank(struct evaluation_figures *f, enum evaluation_status status)
         .sensitivity_fixed = NAN,
         .macro_auroc = NAN,
         .difference_p = NAN,
+        .cindex = NAN,
+        .cindex_variance = NAN,
+        .rows_per_patient = NAN,
     };
     memcpy(f->group, group, sizeof group);
 }
@@ -75,12 +78,15 @@ static void round_figures(struct evaluation_figures *f)
         &f->sensitivity_fixed,
         &f->macro_auroc,
         &f->difference_p,
+        &f->cindex,
     };
     for (size_t i = 0; i < sizeof coarse / sizeof coarse[0]; i++)
         *coarse[i] = rounded(*coarse[i], step);
     f->auroc_variance = rounded(f->auroc_variance, fine);
     f->brier_variance = rounded(f->brier_variance, fine);
     f->difference_variance = rounded(f->difference_variance, fine);
+    f->cindex_variance = rounded(f->cindex_variance, fine);
+    f->rows_per_patient = rounded(f->rows_per_patient, 0.1);
 }
 
 /* A cell is what could be counted out of the figures: the patients of either outcome. */

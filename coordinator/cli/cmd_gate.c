@@ -142,6 +142,12 @@ static void print_explanation(const json_t *entry, const json_t *input, const js
                json_string_value(json_array_get(item, 1)));
     }
     print_groups(input);
+    print_number(json_object_get(record, "cindex_pooled"), "C-index, pooled as the AUROC is: ", 4,
+                 false);
+    if (json_object_get(record, "cindex_pooled")) {
+        print_number(json_object_get(record, "cindex_se"), ", standard error ", 4, false);
+        puts("; no rule asks about it");
+    }
     print_transport(record);
 }
 

@@ -215,7 +215,7 @@ struct result stats_permutation(const struct stats_job *job, json_t **got, struc
     TRY(stats_table_column(&table, "s1", &s1, why));
     TRY(stats_table_column(&table, "s2", &s2, why));
     struct permutation p;
-    permutation_paired_auroc(table.rows, y, s1, s2, draws, seed, &p);
+    permutation_paired_auroc(table.rows, y, s1, s2, NULL, draws, seed, &p);
     *got = json_pack("{s:s}", "status", stat_status_name(p.status));
     if (p.status == STAT_OK) {
         json_object_set_new(*got, "d", stats_json(p.statistic));

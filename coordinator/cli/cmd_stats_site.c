@@ -376,7 +376,7 @@ struct result stats_cindex(const struct stats_job *job, json_t **got, struct why
     TRY(stats_table_column(&table, "event", &event, why));
     TRY(stats_table_column(&table, "risk", &risk, why));
     struct cindex c;
-    cindex_harrell(table.rows, time, event, risk, &c);
+    cindex_harrell(table.rows, time, event, risk, NULL, 0, &c);
     *got = json_pack("{s:s, s:o, s:o, s:o}", "status", stat_status_name(c.status), "c",
                      stats_json_or_null(c.c), "comparable_pairs", stats_json(c.pairs),
                      "var_R_survival_concordance", stats_json_or_null(c.var));

@@ -88,6 +88,10 @@ static void print_record(const json_t *record)
     if (isfinite(figure(summary, "auroc")))
         printf("  %-16s AUROC %.4f (%.3f to %.3f), sites by patients, none above 40 %%\n", "pooled",
                figure(summary, "auroc"), figure(summary, "low"), figure(summary, "high"));
+    const json_t *pooled = json_object_get(record, "pooled");
+    if (isfinite(figure(pooled, "cindex")))
+        printf("  %-16s C-index %.4f (%.3f to %.3f)\n", "pooled", figure(pooled, "cindex"),
+               figure(pooled, "cindex_low"), figure(pooled, "cindex_high"));
     if (json_is_object(hospital))
         printf("  %-16s AUROC %.3f to %.3f to be expected (random effects), I2 %.0f %%\n",
                "a new hospital", figure(hospital, "prediction_low"),

@@ -94,6 +94,7 @@ static void print_pooled(struct view *view, const json_t *event)
     static const struct {
         const char *key, *label;
     } FIGURES[] = {{"auroc", "AUROC"},
+                   {"cindex", "C-index"},
                    {"brier", "Brier"},
                    {"accuracy", "accuracy"},
                    {"loss", "loss"}};

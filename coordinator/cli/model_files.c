@@ -93,7 +93,8 @@ static json_t *describe(const struct exported *e)
     static const char *const KINDS[] = {[MODEL_LINEAR] = "linear",
                                         [MODEL_LOGISTIC] = "logistic",
                                         [MODEL_SOFTMAX] = "softmax",
-                                        [MODEL_MLP] = "mlp"};
+                                        [MODEL_MLP] = "mlp",
+                                        [MODEL_HAZARD] = "hazard"};
     const struct plan *plan = e->plan;
     char hash[HEX_HASH_BYTES];
     json_t *o = json_object(), *sites = json_array(), *tensors = json_array();

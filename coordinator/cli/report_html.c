@@ -144,12 +144,26 @@ static void put_auroc_tile(FILE *out, const json_t *pooled)
     fputs("</span></div>\n", out);
 }
 
+static void put_cindex_tile(FILE *out, const json_t *pooled)
+{
+    if (!has(pooled, "cindex"))
+        return;
+    open_tile(out);
+    html_number(out, number_at(pooled, "cindex"), 3);
+    fputs("</b><span>C-index, pooled<br/>95 % interval ", out);
+    html_number(out, number_at(pooled, "cindex_low"), 3);
+    fputs(" to ", out);
+    html_number(out, number_at(pooled, "cindex_high"), 3);
+    fputs("</span></div>\n", out);
+}
+
 static void put_tiles(FILE *out, const json_t *report)
 {
     const json_t *pooled = json_object_get(report, "pooled");
     double epsilon = largest_epsilon(json_object_get(report, "sites"));
     fputs("<div class=\"tiles\">\n", out);
     put_auroc_tile(out, pooled);
+    put_cindex_tile(out, pooled);
     number_tile(out, pooled, "brier", 4, "Brier score<br/>0 is perfect");
     number_tile(out, pooled, "calibration_slope", 2, "calibration slope<br/>1 is perfect");
     if (isfinite(epsilon)) {

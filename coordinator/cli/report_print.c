@@ -57,6 +57,9 @@ void report_print(const json_t *report)
            number_of(report, "best_round"));
     printf("pooled AUROC %s (%s to %s)", figure(a, pooled, "auroc"), figure(b, pooled, "auroc_low"),
            figure(c, pooled, "auroc_high"));
+    if (json_is_number(json_object_get(pooled, "cindex")))
+        printf("  C-index %s (%s to %s)", figure(a, pooled, "cindex"),
+               figure(b, pooled, "cindex_low"), figure(c, pooled, "cindex_high"));
     printf("  Brier %s  calibration slope %s\n", figure(a, pooled, "brier"),
            figure(b, pooled, "calibration_slope"));
     printf("%-20s %9s %8s %8s %9s %9s %8s %11s\n", "site", "patients", "counted", "refused",

@@ -81,6 +81,8 @@ static void open_record(const struct gate_input *in, struct gate_record *record)
         .d_upper = NAN,
         .auc_pooled = NAN,
         .auc_lower = NAN,
+        .cindex_pooled = NAN,
+        .cindex_se = NAN,
         .power = NAN,
         .patients_more = NAN,
         .detectable = NAN,
@@ -118,7 +120,9 @@ const char *gate_unusable(const struct gate_policy *p, const struct gate_site *s
     if (s->n_pos < p->min_cell || s->n_neg < p->min_cell || s->n_pos == 0 || s->n_neg == 0)
         return "below_min_cell";
     double expected = auroc_newcombe_var(s->auc, s->n_pos, s->n_neg);
-    if (!(s->var_auc >= expected / p->var_ratio_max && s->var_auc <= expected * p->var_ratio_max))
+    /* Rows of one patient tell between nothing and as much as other patients would. */
+    double least = expected / p->var_ratio_max / fmax(s->rows_per_patient, 1.0);
+    if (!(s->var_auc >= least && s->var_auc <= expected * p->var_ratio_max))
         return "implausible_variance";
     if (first)
         return NULL;
@@ -302,6 +306,26 @@ static void rule_floor(const struct gate_policy *p, const struct columns *c, str
                    p->auc_floor);
 }
 
+/* Over the used sites that have one, with the gate's own weights: for the reader, no rule. */
+static void pool_cindex(const struct gate_input *in, const struct gate_site_verdict *verdicts,
+                        struct gate_record *r)
+{
+    double mass = 0.0, sum = 0.0, spread = 0.0;
+    for (size_t i = 0; i < in->n_sites; i++) {
+        const struct gate_site *s = &in->sites[i];
+        double w = verdicts[i].weight;
+        if (!verdicts[i].used || !isfinite(s->cindex) || !(s->cindex_var >= 0.0) || !(w > 0.0))
+            continue;
+        mass += w;
+        sum += w * s->cindex;
+        spread += w * w * s->cindex_var;
+    }
+    if (!(mass > 0.0))
+        return;
+    r->cindex_pooled = sum / mass;
+    r->cindex_se = sqrt(spread) / mass;
+}
+
 static void rule_ledger(const struct gate_input *in, struct gate_record *record)
 {
     const struct gate_ledger *l = in->ledger;
@@ -395,6 +419,7 @@ struct result gate_decide(const struct gate_input *in, struct gate_record *recor
         rule_site_harm(in, record, verdicts);
     }
     rule_floor(&in->policy, &c, record);
+    pool_cindex(in, verdicts, record);
     gate_rule_calibration(in, verdicts, record);
     gate_rule_fairness(in, record);
     gate_rule_drift(in, verdicts, record);

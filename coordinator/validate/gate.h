@@ -63,6 +63,8 @@ struct gate_site {
     double ece, ece_null;
     double slope, slope_se;
     double spiegelhalter_z;
+    double rows_per_patient;   /* judged, on average; NaN = one */
+    double cindex, cindex_var; /* with a follow-up time only; no rule asks about it */
     bool drift_reported, drift_veto;
 };
 
@@ -137,7 +139,8 @@ struct gate_record {
     bool quorum;
     double d_pooled, se_pooled, d_lower, d_upper;
     double auc_pooled, auc_lower;
-    double power; /* to show non-inferiority if the models were equal */
+    double cindex_pooled, cindex_se; /* informative; NaN without a follow-up time */
+    double power;                    /* to show non-inferiority if the models were equal */
     double
         patients_more;  /* factor on the patients for a power of .8; at most 1 when there already */
     double detectable;  /* true difference told from none with a power of .8 */

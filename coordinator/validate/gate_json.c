@@ -49,6 +49,13 @@ static const struct real_field SITE_REALS[] = {
     REAL(gate_site, spiegelhalter_z),
     {NULL, 0},
 };
+/* Only where there are any. */
+static const struct real_field SITE_EXTRAS[] = {
+    REAL(gate_site, rows_per_patient),
+    REAL(gate_site, cindex),
+    REAL(gate_site, cindex_var),
+    {NULL, 0},
+};
 static const struct real_field GROUP_REALS[] = {REAL(gate_group, d),
                                                 REAL(gate_group, var_d),
                                                 {NULL, 0}};
@@ -64,6 +71,16 @@ static void put_reals(json_t *o, const struct real_field *fields, const void *fr
         double value;
         memcpy(&value, (const char *)from + fields->offset, sizeof value);
         json_object_set_new(o, fields->key, real_or_null(value));
+    }
+}
+
+static void put_finite(json_t *o, const struct real_field *fields, const void *from)
+{
+    for (; fields->key; fields++) {
+        double value;
+        memcpy(&value, (const char *)from + fields->offset, sizeof value);
+        if (isfinite(value))
+            json_object_set_new(o, fields->key, json_real(value));
     }
 }
 
@@ -139,6 +156,9 @@ static struct result parse_site(const json_t *o, struct gate_site *s, struct why
         .slope = NAN,
         .slope_se = NAN,
         .spiegelhalter_z = NAN,
+        .rows_per_patient = NAN,
+        .cindex = NAN,
+        .cindex_var = NAN,
         .drift_reported = get_flag(o, "drift_reported"),
         .drift_veto = get_flag(o, "drift_veto"),
     };
@@ -146,6 +166,7 @@ static struct result parse_site(const json_t *o, struct gate_site *s, struct why
         return failed(why, RESULT_INPUT, "every site needs an id and a status");
     TRY(get_count(o, "n_pos", &s->n_pos, why));
     TRY(get_count(o, "n_neg", &s->n_neg, why));
+    TRY(get_reals(o, SITE_EXTRAS, s, why));
     return get_reals(o, SITE_REALS, s, why);
 }
 
@@ -259,6 +280,7 @@ static json_t *site_json(const struct gate_site *s)
     if (s->drift_reported)
         json_object_set_new(o, "drift_reported", json_true());
     put_reals(o, SITE_REALS, s);
+    put_finite(o, SITE_EXTRAS, s);
     return o;
 }
 
@@ -335,6 +357,10 @@ static void put_pooled(json_t *o, const struct gate_record *r, const struct gate
     json_object_set_new(o, "d_upper", real_or_null(r->d_upper));
     json_object_set_new(o, "auc_pooled", real_or_null(r->auc_pooled));
     json_object_set_new(o, "auc_lower", real_or_null(r->auc_lower));
+    if (isfinite(r->cindex_pooled)) {
+        json_object_set_new(o, "cindex_pooled", json_real(r->cindex_pooled));
+        json_object_set_new(o, "cindex_se", real_or_null(r->cindex_se));
+    }
     json_object_set_new(o, "power_if_equal", real_or_null(r->power));
     json_object_set_new(o, "patients_factor", real_or_null(r->patients_more));
     json_object_set_new(o, "detectable", real_or_null(r->detectable));

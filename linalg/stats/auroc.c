@@ -182,10 +182,10 @@ static double placement_cov(size_t n, const double *y, const double *a, const do
     return c10 / (m - 1.0) / m + c01 / (k - 1.0) / k;
 }
 
-static void paired_test(struct auroc_paired *out)
+void auroc_paired_test(struct auroc_paired *out)
 {
-    double v = out->var_cand + out->var_inc - 2.0 * out->cov;
-    out->var_d = v < VAR_FLOOR ? 0.0 : v;
+    if (out->var_d < VAR_FLOOR)
+        out->var_d = 0.0;
     if (out->var_d > 0.0) {
         out->z = out->d / sqrt(out->var_d);
         out->p_two_sided = 2.0 * normal_sf(fabs(out->z));
@@ -198,8 +198,7 @@ static void paired_test(struct auroc_paired *out)
     out->status = STAT_DEGENERATE;
 }
 
-enum stat_status auroc_paired(size_t n, const double *y, const double *cand, const double *inc,
-                              struct auroc_paired *out)
+void auroc_paired_clear(struct auroc_paired *out)
 {
     *out = (struct auroc_paired){.auc_cand = NAN,
                                  .auc_inc = NAN,
@@ -210,6 +209,12 @@ enum stat_status auroc_paired(size_t n, const double *y, const double *cand, con
                                  .var_d = NAN,
                                  .z = NAN,
                                  .p_two_sided = NAN};
+}
+
+enum stat_status auroc_paired(size_t n, const double *y, const double *cand, const double *inc,
+                              struct auroc_paired *out)
+{
+    auroc_paired_clear(out);
     double *components = calloc(n ? n : 1, 2 * sizeof *components);
     if (!components)
         return out->status = STAT_NO_MEMORY;
@@ -234,7 +239,8 @@ enum stat_status auroc_paired(size_t n, const double *y, const double *cand, con
     out->var_inc = b.var;
     out->cov = placement_cov(n, y, components, components + n, out);
     free(components);
-    paired_test(out);
+    out->var_d = out->var_cand + out->var_inc - 2.0 * out->cov;
+    auroc_paired_test(out);
     return out->status;
 }
 

@@ -66,6 +66,11 @@ struct auroc_paired {
 enum stat_status auroc_paired(size_t n, const double *y, const double *cand, const double *inc,
                               struct auroc_paired *out);
 
+/* The parts of it: every number NaN; and z, p and status from d and var_d, which is 0 when it is
+ * no more than rounding. */
+void auroc_paired_clear(struct auroc_paired *out);
+void auroc_paired_test(struct auroc_paired *out);
+
 /* Non-inferiority of d with variance v > 0: lower = d - z_(1-alpha) sqrt(v); pass if > -margin.
  * Returns false, leaving out untouched, when v is not positive. */
 struct noninferiority {

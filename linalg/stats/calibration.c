@@ -178,9 +178,8 @@ enum stat_status calibration(size_t n, const double *y, const double *p, struct 
     return out->status;
 }
 
-/* Bin of each row; mass bins by bin = min(B-1, B (r2-1) div 2n) with r2 twice the midrank. */
-static bool assign_bins(size_t n, const double *p, size_t bins, enum calibration_binning binning,
-                        uint64_t *bin)
+bool calibration_bins(size_t n, const double *p, size_t bins, enum calibration_binning binning,
+                      uint64_t *bin)
 {
     if (binning == BINS_EQUAL_MASS && !rank_twice_midranks(n, p, bin))
         return false;
@@ -223,7 +222,7 @@ enum stat_status calibration_error(size_t n, const double *y, const double *p, s
     if (n > RANK_ROWS_MAX)
         return out->status = STAT_TOO_LARGE;
     uint64_t *bin = calloc(n, sizeof *bin);
-    if (!bin || !assign_bins(n, p, bins, binning, bin)) {
+    if (!bin || !calibration_bins(n, p, bins, binning, bin)) {
         free(bin);
         return out->status = STAT_NO_MEMORY;
     }

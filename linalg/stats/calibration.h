@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CALIBRATION_BINS_MAX = 512 };
 
@@ -54,6 +55,11 @@ struct calibration_error {
     double ece2_debiased; /* squared error less its sampling noise; may be negative */
     struct calibration_bin bin[CALIBRATION_BINS_MAX];
 };
+
+/* Bin of each row; mass bins by min(B-1, B (r2-1) div 2n) with r2 twice the midrank. False without
+ * memory. */
+bool calibration_bins(size_t n, const double *p, size_t bins, enum calibration_binning binning,
+                      uint64_t *bin);
 
 /* Binned error with bins in 1..CALIBRATION_BINS_MAX (else INVALID_INPUT). */
 enum stat_status calibration_error(size_t n, const double *y, const double *p, size_t bins,

@@ -124,7 +124,30 @@ static void dense_ranks(size_t n, const struct rank_item *by_risk, uint32_t *ran
     }
 }
 
-static void finish(const struct sweep *s, struct cindex *out)
+/* Squares of the shares, those of one patient's rows added up before. */
+static bool jackknife(const struct sweep *s, const uint32_t *patient, size_t patients,
+                      struct cindex *out)
+{
+    double *sum = calloc(patients ? patients : 1, sizeof *sum), square = 0.0;
+    bool whole = sum != NULL;
+    for (size_t i = 0; whole && i < s->n; i++) {
+        double share = (s->concordant[i] - out->c * s->pairs[i]) / out->pairs;
+        if (!patient)
+            square += share * share;
+        else if (patient[i] < patients)
+            sum[patient[i]] += share;
+        else
+            whole = false;
+    }
+    for (size_t p = 0; whole && patient && p < patients; p++)
+        square += sum[p] * sum[p];
+    free(sum);
+    out->var = square;
+    return whole;
+}
+
+static void finish(const struct sweep *s, const uint32_t *patient, size_t patients,
+                   struct cindex *out)
 {
     double concordant = 0.0;
     double twice_pairs = 0.0;
@@ -138,16 +161,15 @@ static void finish(const struct sweep *s, struct cindex *out)
         return;
     }
     out->c = concordant / twice_pairs;
-    out->var = 0.0;
-    for (size_t i = 0; i < s->n; i++) {
-        double share = (s->concordant[i] - out->c * s->pairs[i]) / out->pairs;
-        out->var += share * share;
-    }
-    out->status = STAT_OK;
+    if (jackknife(s, patient, patients, out))
+        out->status = STAT_OK;
+    else
+        out->var = (double)NAN;
 }
 
 enum stat_status cindex_harrell(size_t n, const double *time, const double *event,
-                                const double *risk, struct cindex *out)
+                                const double *risk, const uint32_t *patient, size_t patients,
+                                struct cindex *out)
 {
     *out = (struct cindex){.n = n, .c = NAN, .var = NAN};
     if (n == 0)
@@ -172,7 +194,7 @@ enum stat_status cindex_harrell(size_t n, const double *time, const double *even
         dense_ranks(n, by_risk, s.rank);
         sweep_events(&s);
         sweep_survivors(&s);
-        finish(&s, out);
+        finish(&s, patient, patients, out);
     }
     free(by_risk);
     free(s.by_time);

@@ -149,9 +149,10 @@ enum stat_status permutation_mean_drawn(size_t n, const double *x, size_t m, con
 struct exchange {
     size_t n;
     const double *y;
-    uint64_t *rank[2];   /* [n] twice the midrank under each model */
-    unsigned char *swap; /* [n] */
-    uint32_t *count;     /* [2n+1][2] positives and negatives at each rank */
+    const uint32_t *patient; /* [n] ascending; NULL: each row its own */
+    uint64_t *rank[2];       /* [n] twice the midrank under each model */
+    unsigned char *swap;     /* [n] */
+    uint32_t *count;         /* [2n+1][2] positives and negatives at each rank */
     double n_pos, n_neg;
 };
 
@@ -179,8 +180,10 @@ static void exchange_draws(struct exchange *e, size_t draws, uint64_t seed, stru
     struct prng prng;
     prng_seed(&prng, seed);
     for (size_t b = 0; b < draws; b++) {
-        for (size_t i = 0; i < e->n; i++)
-            e->swap[i] = (unsigned char)(prng_next(&prng) >> 63);
+        for (size_t i = 0; i < e->n; i++) {
+            bool same = e->patient && i > 0 && e->patient[i] == e->patient[i - 1];
+            e->swap[i] = same ? e->swap[i - 1] : (unsigned char)(prng_next(&prng) >> 63);
+        }
         double d = exchanged_auroc(e, 0) - exchanged_auroc(e, 1);
         out->n_ge += fabs(d) >= fabs(out->statistic) - TIE;
     }
@@ -189,13 +192,13 @@ static void exchange_draws(struct exchange *e, size_t draws, uint64_t seed, stru
 }
 
 enum stat_status permutation_paired_auroc(size_t n, const double *y, const double *s1,
-                                          const double *s2, size_t draws, uint64_t seed,
-                                          struct permutation *out)
+                                          const double *s2, const uint32_t *patient, size_t draws,
+                                          uint64_t seed, struct permutation *out)
 {
     *out = (struct permutation){.statistic = NAN, .p = NAN};
     if (n > RANK_ROWS_MAX / 2 || draws > PERMUTATION_DRAWS_MAX)
         return out->status = STAT_TOO_LARGE;
-    struct exchange e = {.n = n, .y = y};
+    struct exchange e = {.n = n, .y = y, .patient = patient};
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(s1[i]) || !isfinite(s2[i]) || !(y[i] == 0.0 || y[i] == 1.0))
             return out->status = STAT_INVALID_INPUT;

@@ -31,10 +31,12 @@ enum stat_status permutation_mean_exact(size_t n, const double *x, size_t m, con
 enum stat_status permutation_mean_drawn(size_t n, const double *x, size_t m, const double *y,
                                         size_t draws, uint64_t seed, struct permutation *out);
 
-/* AUROC(s1) - AUROC(s2) on y[n]: each draw exchanges a patient's two midranks with probability 1/2
- * (top bit of the next number). INVALID_INPUT, SINGLE_CLASS, TOO_LARGE, NO_MEMORY. */
+/* AUROC(s1) - AUROC(s2) on y[n]: each draw exchanges a patient's two midranks, in all of the
+ * patient's rows, with probability 1/2 (top bit of the next number). patient[n]: equal numbers side
+ * by side are one patient; NULL: each row is one. INVALID_INPUT, SINGLE_CLASS, TOO_LARGE,
+ * NO_MEMORY. */
 enum stat_status permutation_paired_auroc(size_t n, const double *y, const double *s1,
-                                          const double *s2, size_t draws, uint64_t seed,
-                                          struct permutation *out);
+                                          const double *s2, const uint32_t *patient, size_t draws,
+                                          uint64_t seed, struct permutation *out);
 
 #endif

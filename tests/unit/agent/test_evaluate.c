@@ -4,7 +4,8 @@
 #include "agent/vault/evaluate.h"
 #include "agent/vault/evaluate_figures.h"
 #include "linalg/blas.h"
-#include "linalg/stats/auroc.h"
+#include "linalg/stats/cindex.h"
+#include "linalg/stats/cluster.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -113,6 +114,17 @@ static void figures_are_those_of_the_holdout(void **state)
     dataset_free(&d);
 }
 
+/* As if each row were a patient of its own. */
+static void binary(struct evaluation_figures *f, size_t n, const double *y, const double *p,
+                   unsigned min_cell)
+{
+    uint32_t who[64];
+    for (uint32_t i = 0; i < n; i++)
+        who[i] = i;
+    const struct figures_rows rows = {n, y, p, who, n};
+    figures_binary(f, &rows, 0.5, min_cell);
+}
+
 static void small_groups_are_suppressed(void **state)
 {
     (void)state;
@@ -193,9 +205,9 @@ static void reasons_stand_for_figures(void **state)
     struct evaluation_figures f;
     const double ones[] = {1, 1, 1}, p[] = {0.1, 0.2, 0.3};
     memset(&f, 0, sizeof f);
-    figures_binary(&f, 3, ones, p, 0.5, 1);
+    binary(&f, 3, ones, p, 1);
     assert_int_equal(f.status, EVALUATION_SINGLE_CLASS);
-    figures_binary(&f, 0, ones, p, 0.5, 1);
+    binary(&f, 0, ones, p, 1);
     assert_int_equal(f.status, EVALUATION_NO_LABELS);
     dataset_free(&d);
 }
@@ -237,7 +249,7 @@ static void bad_rows_have_reasons(void **state)
             p[7] = INFINITY;
         if (k == 5)
             y[7] = 2.0;
-        figures_binary(&f, CASES[k].rows, y, p, 0.5, CASES[k].min_cell);
+        binary(&f, CASES[k].rows, y, p, CASES[k].min_cell);
         if (f.status != CASES[k].status)
             fail_msg("%s: status %d", CASES[k].what, f.status);
         assert_true(isnan(f.auroc) && isnan(f.brier) && isnan(f.ece) && isnan(f.ppv));
@@ -342,6 +354,163 @@ static void noised_histograms_replace_figures(void **state)
     dataset_free(&d);
 }
 
+/* 300 patients of 1 to 4 rows; row 0 of each tells most. */
+static void load_visits(struct dataset *d, const struct plan *plan, int most)
+{
+    static const unsigned char key[DATASET_KEY_BYTES] = {5};
+    struct why why;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fprintf(file, "id,a,y,g\n");
+    for (int turn = 0; turn < most; turn++)
+        for (int i = 0; i < 300; i++) {
+            double a = (double)((i * 37) % 301) / 75.0 - 2.0 + 0.01 * turn * (i % 13);
+            if (turn <= i % 4)
+                fprintf(file, "p%d,%.6f,%d,%c\n", i, a, a + 0.3 * (i % 7) > 0.8,
+                        i % 30 == 0      ? 'w'
+                        : (i + turn) % 3 ? 'u'
+                                         : 'v');
+        }
+    rewind(file);
+    if (!ok(dataset_load(d, plan, NULL, "a.csv", file, key, &why)))
+        fail_msg("%s", why.text);
+    fclose(file);
+}
+
+static void repeated_rows_count_as_one_patient(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model first, second;
+    struct auroc rows, patients;
+    struct auroc_paired paired;
+    load_visits(&d, &plan, 4);
+    const struct dataset_part *h = &d.holdout;
+    assert_true(h->rows > 2 * h->patients);
+    struct evaluator *e = make(&plan, &d);
+    const double up[] = {1.3, -0.4}, down[] = {-0.2, 0.1};
+    evaluate(e, up, &first);
+    evaluate(e, down, &second);
+    const struct evaluation_figures *all = &first.groups[0];
+    uint32_t *who = calloc(h->rows, sizeof *who);
+    double *minus = calloc(h->rows, sizeof *minus);
+    for (uint32_t i = 0; i < h->patients; i++)
+        for (size_t r = h->first[i]; r < h->first[i + 1]; r++) {
+            who[r] = i;
+            minus[r] = -h->x[r];
+        }
+    auroc_delong(h->rows, h->y, h->x, NULL, &rows);
+    cluster_auroc(h->rows, h->y, h->x, who, h->patients, &patients);
+    assert_true(fabs(all->auroc - rows.auc) < 1e-12);
+    assert_true(fabs(all->auroc_variance - patients.var) < 1e-12);
+    assert_true(all->auroc_variance > 1.2 * rows.var);
+    assert_true(all->positives == patients.n_pos && all->negatives == patients.n_neg);
+    assert_true(all->positives + all->negatives < h->rows);
+    assert_true(all->rows_per_patient == (double)h->rows / (double)h->patients);
+    cluster_auroc_paired(h->rows, h->y, minus, h->x, who, h->patients, &paired);
+    assert_true(fabs(second.difference - paired.d) < 1e-12);
+    assert_true(fabs(second.difference_variance - paired.var_d) < 1e-12);
+    double counted = 0.0;
+    for (size_t b = 0; b < EVALUATE_BINS; b++)
+        counted += first.positives[b] + first.negatives[b];
+    assert_true(counted == (double)h->patients); /* a patient is in one bin */
+    /* the rows of a few patients are no group, however many they are */
+    size_t few = 0;
+    for (size_t i = 0; i < h->patients; i++)
+        few += h->groups[h->first[i]] == 2;
+    plan.validation.min_cell = (unsigned)few + 1;
+    free(second.groups);
+    evaluate(e, up, &second);
+    assert_string_equal(second.groups[3].group, "g=w");
+    assert_int_equal(second.groups[3].status, EVALUATION_BELOW_MINIMUM_CELL);
+    free(first.groups);
+    free(second.groups);
+    free(who);
+    free(minus);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
+/* 600 patients with a hazard that doubles with each unit of a; those with i % 5 == 0 leave early.
+ */
+static void load_followed(struct dataset *d, const struct plan *plan)
+{
+    static const unsigned char key[DATASET_KEY_BYTES] = {5};
+    struct why why;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fprintf(file, "id,a,y,g,days\n");
+    for (int i = 0; i < 600; i++) {
+        double a = (double)((i * 37) % 601) / 150.0 - 2.0, u = ((i * 7919) % 599 + 0.5) / 599.0;
+        double days = -1000.0 * log(u) / exp2(a), until = i % 5 == 0 ? 150.0 : 1500.0;
+        bool event = days < until;
+        fprintf(file, "p%d,%.6f,%d,%c,%.3f\n", i, a, event, i % 3 ? 'u' : 'v',
+                event ? days : until);
+    }
+    rewind(file);
+    if (!ok(dataset_load(d, plan, NULL, "a.csv", file, key, &why)))
+        fail_msg("%s", why.text);
+    fclose(file);
+}
+
+static void follow_up_gives_a_cindex(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct evaluation_model out;
+    struct cindex c;
+    snprintf(plan.label.time, sizeof plan.label.time, "days");
+    load_followed(&d, &plan); /* a logistic model of the event: C over the same scores */
+    const struct dataset_part *h = &d.holdout;
+    double time[600], event[600];
+    assert_true(h->rows <= 600);
+    for (size_t r = 0; r < h->rows; r++) {
+        time[r] = fabs(h->time[r]);
+        event[r] = h->time[r] > 0.0;
+        assert_true(h->y[r] == event[r]);
+    }
+    cindex_harrell(h->rows, time, event, h->x, NULL, 0, &c);
+    struct evaluator *e = make(&plan, &d);
+    const double w[] = {0.7, -0.1};
+    evaluate(e, w, &out);
+    assert_true(fabs(out.groups[0].cindex - c.c) < 1e-12 && c.c > 0.65);
+    assert_true(fabs(out.groups[0].cindex_variance - c.var) < 1e-12);
+    assert_int_equal(out.groups[1].status, EVALUATION_OK);
+    assert_true(isfinite(out.groups[1].cindex) && isfinite(out.groups[2].cindex));
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+
+    plan.model.kind = MODEL_HAZARD;
+    plan.label.horizon = 500.0;
+    load_followed(&d, &plan);
+    h = &d.holdout;
+    size_t known = 0, within = 0;
+    double loss = 0.0;
+    for (size_t r = 0; r < h->rows; r++) {
+        double t = fabs(h->time[r]), z = 0.7 * h->x[r] - 0.4;
+        bool dead = h->time[r] > 0.0;
+        assert_true(h->y[r] == h->time[r]);
+        known += dead || t >= 1.0;
+        within += dead && t <= 1.0;
+        loss += t * exp(z) - (dead ? z : 0.0);
+    }
+    e = make(&plan, &d);
+    const double hazard[] = {0.7, -0.4};
+    evaluate(e, hazard, &out);
+    const struct evaluation_figures *all = &out.groups[0];
+    assert_true(known < h->rows && all->positives == within);
+    assert_true(all->positives + all->negatives == known);
+    assert_true(fabs(all->cindex - c.c) < 1e-12 && fabs(all->cindex_variance - c.var) < 1e-12);
+    assert_true(fabs(all->loss - loss / (double)h->rows) < 1e-9);
+    assert_true(all->auroc > 0.65 && fabs(all->calibration_slope - 1.0) < 0.5);
+    free(out.groups);
+    evaluator_free(e);
+    dataset_free(&d);
+}
+
 static void real_labels_have_a_loss(void **state)
 {
     (void)state;
@@ -378,6 +547,8 @@ int main(void)
         cmocka_unit_test(later_models_are_compared),
         cmocka_unit_test(classes_are_judged_one_by_one),
         cmocka_unit_test(noised_histograms_replace_figures),
+        cmocka_unit_test(repeated_rows_count_as_one_patient),
+        cmocka_unit_test(follow_up_gives_a_cindex),
         cmocka_unit_test(real_labels_have_a_loss),
     };
     return cmocka_run_group_tests_name("evaluate", tests, NULL, NULL);

@@ -127,14 +127,16 @@ static void permutations(void **state)
     near(p.p, 1.0, 0.0); /* all equal: every relabelling ties */
     const double labels[] = {0, 1, 0, 1, 1, 0};
     const double same[] = {0.1, 0.4, 0.2, 0.9, 0.3, 0.5};
-    assert_int_equal(permutation_paired_auroc(6, labels, same, same, 99, 1, &p), STAT_OK);
+    assert_int_equal(permutation_paired_auroc(6, labels, same, same, NULL, 99, 1, &p), STAT_OK);
     near(p.p, 1.0, 0.0);
     near(p.statistic, 0.0, 0.0);
     const double ones[] = {1, 1, 1, 1, 1, 1};
-    assert_int_equal(permutation_paired_auroc(6, ones, same, same, 99, 1, &p), STAT_SINGLE_CLASS);
-    assert_int_equal(permutation_paired_auroc(0, ones, same, same, 99, 1, &p), STAT_SINGLE_CLASS);
+    assert_int_equal(permutation_paired_auroc(6, ones, same, same, NULL, 99, 1, &p),
+                     STAT_SINGLE_CLASS);
+    assert_int_equal(permutation_paired_auroc(0, ones, same, same, NULL, 99, 1, &p),
+                     STAT_SINGLE_CLASS);
     const double broken[] = {0.1, NAN, 0.2, 0.9, 0.3, 0.5};
-    assert_int_equal(permutation_paired_auroc(6, labels, same, broken, 9, 1, &p),
+    assert_int_equal(permutation_paired_auroc(6, labels, same, broken, NULL, 9, 1, &p),
                      STAT_INVALID_INPUT);
 }
 
@@ -272,7 +274,7 @@ static void cindex_matches_every_pair(void **state)
         t[1] = 100001.0;
         struct cindex c;
         double pairs;
-        assert_int_equal(cindex_harrell(n, t, e, r, &c), STAT_OK);
+        assert_int_equal(cindex_harrell(n, t, e, r, NULL, 0, &c), STAT_OK);
         near(c.c, plain_cindex(n, t, e, r, &pairs), 1e-12);
         near(c.pairs, pairs, 0.0);
         assert_true(c.var >= 0.0);
@@ -281,10 +283,10 @@ static void cindex_matches_every_pair(void **state)
     const double none[] = {0, 0, 0};
     const double strange[] = {0, 2, 0};
     struct cindex c;
-    assert_int_equal(cindex_harrell(3, t, none, t, &c), STAT_DEGENERATE);
-    assert_int_equal(cindex_harrell(3, t, strange, t, &c), STAT_INVALID_INPUT);
-    assert_int_equal(cindex_harrell(0, t, none, t, &c), STAT_EMPTY);
-    assert_int_equal(cindex_harrell(1, t, none, t, &c), STAT_DEGENERATE);
+    assert_int_equal(cindex_harrell(3, t, none, t, NULL, 0, &c), STAT_DEGENERATE);
+    assert_int_equal(cindex_harrell(3, t, strange, t, NULL, 0, &c), STAT_INVALID_INPUT);
+    assert_int_equal(cindex_harrell(0, t, none, t, NULL, 0, &c), STAT_EMPTY);
+    assert_int_equal(cindex_harrell(1, t, none, t, NULL, 0, &c), STAT_DEGENERATE);
 }
 
 static void several_classes(void **state)
