@@ -226,6 +226,11 @@ static struct result take_offer(struct drive *drive, const unsigned char *envelo
     if (r.code == RESULT_INPUT || r.code == RESULT_REFUSED)
         drive_send_done(drive, head->sender, head->study, head->task, offer->object, why->text,
                         now_ms);
+    if (r.code == RESULT_REFUSED && running && head->task < running->study.task.task) {
+        /* Offered again while the task closed: nothing that an operator should look at. */
+        log_debug("%s: an offer that crossed the end of its task: %s", head->sender, why->text);
+        return DONE;
+    }
     return r;
 }
 

@@ -94,6 +94,10 @@ static void print_text(const struct site *site, const struct check *check)
             printf("  missing: %s in %llu rows\n", plan->features[i].name,
                    (unsigned long long)c->missing[i]);
     }
+    char remark[DATASET_REMARKS][DATASET_REMARK_BYTES];
+    size_t remarks = dataset_remarks(&check->data, plan, remark);
+    for (size_t i = 0; i < remarks; i++)
+        printf("  note: %s\n", remark[i]);
     if (check->charge.epsilon > 0.0)
         printf("  cost: epsilon %.4f at delta %.1e, noise multiplier %.4f\n", check->charge.epsilon,
                check->charge.delta, check->charge.noise_multiplier);
@@ -133,6 +137,12 @@ static void print_json(const struct site *site, const struct check *check)
                   "data_fingerprint", hex, "epsilon", check->charge.epsilon, "delta",
                   check->charge.delta, "accepted", ok(check->verdict), "reason",
                   ok(check->verdict) ? "" : check->verdict_why.text);
+    char remark[DATASET_REMARKS][DATASET_REMARK_BYTES];
+    size_t remarks = dataset_remarks(&check->data, &check->plan, remark);
+    json_t *notes = json_array();
+    for (size_t i = 0; i < remarks; i++)
+        json_array_append_new(notes, json_string(remark[i]));
+    json_object_set_new(out, "notes", notes);
     json_object_set_new(out, "holdout_epochs", site_epochs_json(site, check->plan.label.column));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');

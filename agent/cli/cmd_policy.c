@@ -117,7 +117,7 @@ static void print_text(const struct policy *p)
     printf("  %-20s%s, no cell below %u\n", "figures leave as", metrics_name(p->metrics),
            p->min_cell);
     if (p->queries_per_epoch > 0)
-        printf("  %-20s%u a study\n", "evaluations", p->queries_per_epoch);
+        printf("  %-20s%u on one epoch of the holdout\n", "evaluations", p->queries_per_epoch);
     printf("  %-20s%s\n", "after a study", validation_name(p->validation));
 }
 

@@ -227,20 +227,13 @@ static bool split(struct reading *r)
     return true;
 }
 
-static struct result nothing_left(const struct dataset *d, const char *name, struct why *why)
+static struct result nothing_left(const struct dataset *d, const struct plan *plan,
+                                  const char *name, struct why *why)
 {
-    const struct dataset_refusal *worst = NULL;
-    for (unsigned i = 0; i < d->counts.refusals; i++)
-        if (!worst || d->counts.refusal[i].rows > worst->rows)
-            worst = &d->counts.refusal[i];
-    if (!worst)
+    char remark[DATASET_REMARKS][DATASET_REMARK_BYTES];
+    if (dataset_remarks(d, plan, remark) == 0)
         return failed(why, RESULT_INPUT, "%s: there is no patient to train on", name);
-    return failed(
-        why, RESULT_INPUT,
-        "%s: there is no patient to train on: %llu of %llu rows are refused, most because "
-        "the column \"%s\" %s (first at line %llu)",
-        name, (unsigned long long)d->counts.rows_refused, (unsigned long long)d->counts.rows_read,
-        worst->column, encode_reason_text(worst->reason), (unsigned long long)worst->first_line);
+    return failed(why, RESULT_INPUT, "%s: there is no patient to train on: %s", name, remark[0]);
 }
 
 static struct result arrange(struct reading *r, const char *name, struct why *why)
@@ -254,7 +247,7 @@ static struct result arrange(struct reading *r, const char *name, struct why *wh
     rows_fingerprint(&r->rows, r->key, d->fingerprint);
     if (!split(r))
         return failed(why, RESULT_SYSTEM, "%s: not enough memory for its rows", name);
-    return d->train.patients ? DONE : nothing_left(d, name, why);
+    return d->train.patients ? DONE : nothing_left(d, r->plan, name, why);
 }
 
 struct result dataset_load(struct dataset *dataset, const struct plan *plan,

@@ -15,7 +15,8 @@ const char *encode_reason_text(enum encode_reason reason)
     case ENCODE_MISSING:
         return "is missing and the plan has no rule to fill it";
     case ENCODE_NOT_A_NUMBER:
-        return "is not a number with a decimal point";
+        return "is not a number with a decimal point; a word for what is missing, such as NA, "
+               "belongs under missing in the mapping";
     case ENCODE_OUT_OF_RANGE:
         return "is outside the plan's plausible range; check the unit, or set factor in the "
                "mapping";

@@ -141,6 +141,10 @@ static struct result load(struct vault *vault, struct why *why)
     }
     TRY(dataset_load(&room->data, &room->plan, &vault->mapping, vault->data_name, file,
                      vault->holdout_key, why));
+    char remark[DATASET_REMARKS][DATASET_REMARK_BYTES];
+    size_t remarks = dataset_remarks(&room->data, &room->plan, remark);
+    for (size_t i = 0; i < remarks; i++)
+        log_warning("%s: %s", vault->data_name, remark[i]);
     room->loaded = true;
     return DONE;
 }

@@ -46,6 +46,25 @@ void budgets_print(const json_t *sites)
                      number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"));
 }
 
+/* Why a site took no part, or why it has no figures. */
+static void standings_print(json_t *sites)
+{
+    size_t i;
+    json_t *site;
+    json_array_foreach(sites, i, site)
+    {
+        const char *name = json_string_value(json_object_get(site, "name"));
+        const char *verdict = json_string_value(json_object_get(site, "verdict"));
+        const char *reason = json_string_value(json_object_get(site, "reason"));
+        const char *status = json_string_value(json_object_get(site, "status"));
+        if (name && verdict && strcmp(verdict, "allowed") != 0)
+            printf("  %-20s took no part (%s)%s%s\n", name, verdict, reason && *reason ? ": " : "",
+                   reason ? reason : "");
+        else if (name && status && strcmp(status, "ok") != 0)
+            printf("  %-20s no figures: %s\n", name, status);
+    }
+}
+
 void report_print(const json_t *report)
 {
     char a[16], b[16], c[16];
@@ -74,6 +93,7 @@ void report_print(const json_t *report)
                number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"),
                figure(a, site, "auroc"), number_of(site, "bytes_sent"));
     }
+    standings_print(json_object_get(report, "sites"));
     budgets_print(json_object_get(report, "sites"));
     printf("model %s\naudit log %s (%.0f entries)\n",
            json_string_value(json_object_get(report, "model_hash")),

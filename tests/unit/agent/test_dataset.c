@@ -296,12 +296,42 @@ static void class_weights_reach_the_rows(void **state)
     dataset_free(&d);
 }
 
+/* A file that can be read and was hardly meant so is remarked upon, without a cell's value. */
+static void doubtful_files_are_remarked(void **state)
+{
+    (void)state;
+    struct plan plan = small_plan();
+    struct dataset d;
+    struct why why;
+    char remark[DATASET_REMARKS][DATASET_REMARK_BYTES];
+    assert_true(ok(load(&d, &plan, NULL,
+                        "id,age,stage,smoker,dead,band,fold\n"
+                        "a,75,III,1,1,old,1\n"
+                        "b,NA,I,0,1,young,1\n"
+                        "c,30,I,0,1,young,1\n",
+                        &why)));
+    assert_int_equal(dataset_remarks(&d, &plan, remark), 2);
+    assert_non_null(strstr(remark[0], "1 of 3 rows are refused"));
+    assert_non_null(strstr(remark[0], "missing in the mapping (first at line 3)"));
+    assert_null(strstr(remark[0], "\"NA\""));
+    assert_non_null(strstr(remark[1], "the same label"));
+    dataset_free(&d);
+    assert_true(ok(load(&d, &plan, NULL,
+                        "id,age,stage,smoker,dead,band,fold\n"
+                        "a,75,III,1,1,old,1\n"
+                        "c,30,I,0,0,young,1\n",
+                        &why)));
+    assert_int_equal(dataset_remarks(&d, &plan, remark), 0);
+    dataset_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encodes_every_type),
         cmocka_unit_test(mapping_translates),
         cmocka_unit_test(refusals_are_counted),
+        cmocka_unit_test(doubtful_files_are_remarked),
         cmocka_unit_test(wrong_files_are_explained),
         cmocka_unit_test(split_is_by_patient_and_permanent),
         cmocka_unit_test(class_weights_reach_the_rows),
