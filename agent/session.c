@@ -216,9 +216,12 @@ static struct result on_message(struct session *session, const struct session_ev
                       head->sender, head->receiver);
     bool heard = !sodium_is_zero(session->seen.session, SESSION_ID_BYTES);
     bool restarted = heard && memcmp(session->seen.session, head->session, SESSION_ID_BYTES) != 0;
+    /* A head answers a hello; anything else may come from one that subscribed after ours was sent.
+     */
+    bool unheard = !heard && message->kind != MESSAGE_TREE_HEAD;
     TRY(envelope_fresh(&session->seen, head, why));
     /* A coordinator that is new does not know what this site speaks and which head it holds. */
-    if (restarted)
+    if (restarted || unheard)
         hello(session, event->now_ms, effects);
     switch (message->kind) {
     case MESSAGE_STUDY_OFFER:

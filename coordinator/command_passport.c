@@ -65,6 +65,8 @@ struct filling {
     double seconds, epsilon;
     json_t *statement; /* owned */
     struct merkle_proof proof;
+    struct passport_witness *witnesses; /* [witnesses_count] owned, as are their sites */
+    size_t witnesses_count;
     char id[HEX_HASH_BYTES], plan[HEX_HASH_BYTES], schema[HEX_HASH_BYTES], weights[HEX_HASH_BYTES];
     char policy[HEX_HASH_BYTES], incumbent[HEX_HASH_BYTES], head[HEX_HASH_BYTES];
     char version[32], gate_id[48], threshold[32];
@@ -450,8 +452,46 @@ static void fill_passport(struct filling *f, struct passport *p)
         .leaf = f->leaves[f->gate_seq - 1],
         .root = merkle_root(f->leaves_count, f->leaves),
         .inclusion = &f->proof,
+        .n_witnesses = f->witnesses_count,
+        .witnesses = f->witnesses,
     };
     p->supersedes = f->incumbent[0] ? f->incumbent : NULL;
+}
+
+/* A site whose signed head can be shown to be part of the log as it stands. */
+static bool add_witness(void *context, const struct store_witness *w)
+{
+    struct filling *f = context;
+    const struct drive_options *o = &f->c->drive->options;
+    struct drive_member member;
+    struct tree_head held = w->head;
+    struct passport_witness one = {.size = w->head.size, .ms = w->head.ms, .root = w->head.root};
+    snprintf(held.origin, sizeof held.origin, "%s", o->consortium);
+    if (held.size == 0 || held.size > f->leaves_count || !o->find(o->context, w->site, &member) ||
+        !tree_head_witnessed(&held, member.sign_public, w->signature) ||
+        !merkle_consistency(f->leaves_count, f->leaves, held.size, &one.consistency))
+        return true;
+    struct passport_witness *more =
+        realloc(f->witnesses, (f->witnesses_count + 1) * sizeof *f->witnesses);
+    if (more)
+        f->witnesses = more;
+    one.site = strdup(w->site);
+    f->no_memory = !more || !one.site;
+    if (f->no_memory) {
+        free((char *)(uintptr_t)one.site);
+        return false;
+    }
+    memcpy(one.key, member.sign_public, sizeof one.key);
+    memcpy(one.signature, w->signature, sizeof one.signature);
+    f->witnesses[f->witnesses_count++] = one;
+    return true;
+}
+
+static void free_witnesses(struct filling *f)
+{
+    for (size_t i = 0; i < f->witnesses_count; i++)
+        free((char *)(uintptr_t)f->witnesses[i].site);
+    free(f->witnesses);
 }
 
 static struct result seal(const struct filling *f, const struct passport *passport, char **ret_text,
@@ -481,6 +521,9 @@ static struct result make_passport(struct filling *f, char **ret_text, struct wh
     TRY(read_log(f, why));
     TRY(decide_again(f, why));
     TRY(fill_texts(f, why));
+    TRY(store_each_witness(f->c->drive->options.store, add_witness, f, why));
+    if (f->no_memory)
+        return failed(why, RESULT_SYSTEM, "out of memory for the passport");
     f->statement = statement_of_study(&f->running->plan, &f->running->study);
     if (f->statement)
         json_object_set_new(f->statement, "noise_floor",
@@ -500,6 +543,7 @@ struct result verb_passport(struct user_command *c, struct why *why)
     struct result r = make_passport(f, &text, why);
     gate_parsed_free(&f->gate);
     free(f->verdicts);
+    free_witnesses(f);
     free(f->leaves);
     free(f->gate_input);
     free(f->human);

@@ -73,7 +73,16 @@ struct log_walk {
     bool human_signed;
     struct tree_head head;
     bool head_reached, head_same;
+    json_t *keys; /* of the sites by name, as the log names them last */
 };
+
+/* The log names a site's key where the site allows a study. */
+static void walk_allowed(struct log_walk *walk, const char *text, size_t n)
+{
+    json_t *entry = json_loadb(text, n, 0, NULL);
+    json_object_set(walk->keys, ask_text(entry, "site"), json_object_get(entry, "sign_key"));
+    json_decref(entry);
+}
 
 /* Who signed the human part, and which one is in force. */
 static void walk_paper(struct log_walk *walk, const char *text, size_t n)
@@ -121,6 +130,8 @@ static void walk_line(struct log_walk *walk, const json_t *line)
     }
     if (strncmp(ask_text(line, "kind"), "paper", 5) == 0)
         walk_paper(walk, json_string_value(text), json_string_length(text));
+    if (strcmp(ask_text(line, "kind"), "allowed") == 0)
+        walk_allowed(walk, json_string_value(text), json_string_length(text));
     if (strcmp(ask_text(line, "kind"), "stage") != 0)
         return;
     json_t *entry = json_loadb(json_string_value(text), json_string_length(text), 0, NULL);
@@ -164,12 +175,39 @@ static struct result check_human(const struct passport_seen *seen, const struct 
     return DONE;
 }
 
+static const json_t *witnesses_of(const struct passport_seen *seen)
+{
+    return json_object_get(json_object_get(seen->text, "log"), "witnesses");
+}
+
+/* A witness whose site the log knows signed with the key that the log names. */
+static struct result check_witnesses(const json_t *list, const json_t *keys, struct why *why)
+{
+    size_t i;
+    json_t *witness;
+    json_array_foreach(list, i, witness)
+    {
+        const char *site = ask_text(witness, "site"), *key = ask_text(keys, site);
+        if (key[0] && strcmp(key, ask_text(witness, "key")) != 0)
+            return failed(why, RESULT_REFUSED,
+                          "the log names another key for witness %.64s than the passport", site);
+    }
+    return DONE;
+}
+
+static void drop_json(json_t **value)
+{
+    json_decref(*value);
+}
+
 static struct result check_log(const char *folder, const struct passport_seen *seen,
                                const unsigned char *key, double max_days, struct why *why)
 {
     char path[FS_PATH_BYTES];
+    CLEANUP(drop_json) json_t *keys = json_object();
     struct log_walk walk = {.model = ask_text(json_object_get(seen->text, "model"), "id"),
-                            .size = seen->tree_size};
+                            .size = seen->tree_size,
+                            .keys = keys};
     snprintf(walk.human_kind, sizeof walk.human_kind, HUMAN_KIND "%.70s", walk.model);
     TRY(read_head(folder, key, max_days, &walk.head, why));
     TRY(fs_join(path, folder, "log.jsonl", why));
@@ -189,11 +227,24 @@ static struct result check_log(const char *folder, const struct passport_seen *s
         return failed(why, RESULT_REFUSED, "the passport's log is not this log");
     if (!walk.head_reached || !walk.head_same)
         return failed(why, RESULT_REFUSED, "the log is not the one of its signed head");
+    TRY(check_witnesses(witnesses_of(seen), walk.keys, why));
     TRY(check_human(seen, &walk, why));
     if (strcmp(walk.stage, "promoted") != 0)
         return failed(why, RESULT_REFUSED, "the model is %s by now: the passport is revoked",
                       walk.stage[0] ? walk.stage : "not promoted");
     return DONE;
+}
+
+static void print_witnesses(const json_t *list)
+{
+    size_t i;
+    json_t *witness;
+    if (json_array_size(list) == 0)
+        puts("no site has signed a head of its log yet");
+    json_array_foreach(list, i, witness)
+        printf("%s%s (%lld entries)%s", i == 0 ? "its log extends the heads signed by " : ", ",
+               ask_text(witness, "site"), json_integer_value(json_object_get(witness, "size")),
+               i + 1 == json_array_size(list) ? "\n" : "");
 }
 
 static void tell(const struct passport_seen *seen, const char *audit)
@@ -210,6 +261,7 @@ static void tell(const struct passport_seen *seen, const char *audit)
                ask_text(use, "role"), ask_text(use, "clinical_risk_level"));
     else
         puts("nobody has signed its intended use, warnings and clinical risk yet");
+    print_witnesses(witnesses_of(seen));
     puts(audit ? "its log is the exported log, and the model is in use by it"
                : "note: --audit FOLDER also checks the log and that it is not revoked");
 }

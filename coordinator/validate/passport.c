@@ -299,7 +299,10 @@ static json_t *log_part(const struct passport_log *l)
     for (size_t i = 0; i < l->inclusion->count; i++)
         json_array_append_new(proof, hash_json(&l->inclusion->hash[i]));
     json_object_set_new(o, "inclusion", proof);
-    put_texts(o, "witnesses", l->n_witnesses, l->witnesses);
+    json_t *witnesses = json_array();
+    for (size_t i = 0; i < l->n_witnesses; i++)
+        json_array_append_new(witnesses, passport_witness_json(&l->witnesses[i]));
+    json_object_set_new(o, "witnesses", witnesses);
     return o;
 }
 
@@ -406,5 +409,7 @@ struct result passport_check(const char *text, size_t n, uint64_t *tree_size,
         return failed(why, RESULT_REFUSED,
                       "the gate decision is not in the log the passport names");
     *tree_size = (uint64_t)size;
-    return DONE;
+    return passport_witnesses_check(json_object_get(log, "witnesses"),
+                                    json_string_value(json_object_get(log, "origin")),
+                                    (uint64_t)size, root, why);
 }

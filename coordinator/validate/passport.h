@@ -6,7 +6,7 @@
 #define CONSILIUM_COORDINATOR_VALIDATE_PASSPORT_H
 
 #include "coordinator/validate/gate.h"
-#include "proto/merkle.h"
+#include "proto/tree_head.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -81,6 +81,15 @@ struct passport_human {
     const char *text, *sha256, *signed_by; /* NULL until it is signed */
 };
 
+/* A site that holds and signed a head of the same log (proto/tree_head.h). */
+struct passport_witness {
+    const char *site;
+    unsigned char key[TREE_HEAD_PUBLIC_BYTES], signature[TREE_HEAD_SIGNATURE_BYTES];
+    uint64_t size, ms;
+    struct merkle_hash root;
+    struct merkle_proof consistency; /* from that head to the passport's tree */
+};
+
 /* Place of the gate decision in the audit log. */
 struct passport_log {
     const char *origin;
@@ -88,7 +97,7 @@ struct passport_log {
     struct merkle_hash leaf, root;
     const struct merkle_proof *inclusion;
     size_t n_witnesses;
-    const char *const *witnesses;
+    const struct passport_witness *witnesses;
 };
 
 struct passport {
@@ -108,11 +117,18 @@ struct passport {
 struct result passport_text(const struct passport *p, char **text, size_t *n,
                             struct why *why) MUST_CHECK;
 
-/* Checks an opened passport: its format, and that its gate decision is in the log whose root it
- * states. The caller compares *root and *tree_size with a signed head that is recent enough, and
- * looks for a revocation entry. */
+/* Checks an opened passport: its format, that its gate decision is in the log whose root it states,
+ * and that this log extends the head that each of its witnesses signed. The caller compares *root
+ * and *tree_size with a signed head that is recent enough, the witnesses' keys with those that the
+ * log names, and looks for a revocation entry. */
 struct result passport_check(const char *text, size_t n, uint64_t *tree_size,
                              struct merkle_hash *root, struct why *why) MUST_CHECK;
+
+/* passport_witness.c, for passport.c: one witness as JSON (new reference); and the list of a
+ * passport checked against its tree. RESULT_INPUT, RESULT_REFUSED. */
+json_t *passport_witness_json(const struct passport_witness *witness);
+struct result passport_witnesses_check(const json_t *list, const char *origin, uint64_t tree_size,
+                                       const struct merkle_hash *root, struct why *why) MUST_CHECK;
 
 /* A count as a band such as "100-499". Never finer than the minimum cell: below 11 it is "1-10". */
 const char *passport_band(int64_t count);

@@ -220,6 +220,8 @@ o="--as $consortium/operator"
     says "2 signed tree heads hold" "$consilium" audit verify "$out/audit" $a --head "$out/before/tree.head"
     must_fail "more entries than the log has" "$consilium" audit verify "$out/before" $a --head "$out/audit/tree.head"
     says "passport verified" "$consilium" model passport --verify "$out/second.passport" --audit "$out/audit" $a
+    grep -q "its log extends the heads signed by alpha (.*, beta (.*, gamma (" "$out/log/said.txt" ||
+        die "the witnesses are missing: $(cat "$out/log/said.txt")"
     grep -q "intended use signed by auditor (clinical lead), clinical risk moderate" "$out/log/said.txt" ||
         die "the human part is missing: $(cat "$out/log/said.txt")"
     must_fail "human part" "$consilium" model passport --verify "$out/second-early.passport" --audit "$out/audit" $a
@@ -231,7 +233,7 @@ o="--as $consortium/operator"
         grep -q "$wanted" "$out/card.xml" || die "the model card lacks $wanted: $(cat "$out/card.xml")"
     done
     "$consilium" model passport --verify "$out/second.passport" --json $a >"$out/passport.json"
-    for wanted in '"secure_aggregation":false' '"mode":"threshold"' pccp_sha256 alpha_spent '"signed_reports":\["log entry' build_sha256 worst_group dataset_fingerprint '"reml"' cpu_seconds; do
+    for wanted in '"secure_aggregation":false' '"mode":"threshold"' pccp_sha256 alpha_spent '"signed_reports":\["log entry' build_sha256 worst_group dataset_fingerprint '"reml"' cpu_seconds '"witnesses":\[{"site":"alpha"'; do
         grep -q "$wanted" "$out/passport.json" || die "the passport lacks $wanted: $(cat "$out/passport.json")"
     done
     must_fail "revoked\|human part" "$consilium" model passport --verify "$out/first.passport" --audit "$out/audit" $a

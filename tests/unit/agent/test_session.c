@@ -36,8 +36,8 @@ static void trace(const char *text)
     snprintf(w.trace + n, sizeof w.trace - n, "%s%s", n ? " " : "", text);
 }
 
-static const char *const REQUESTS[] = {"",      "hello", "control", "study",  "task",
-                                       "fetch", "again", "done",    "closed", "stop"};
+static const char *const REQUESTS[] = {"",      "hello", "control", "study", "task", "fetch",
+                                       "again", "done",  "closed",  "head",  "stop"};
 
 /* Control messages by what they would say, requests by name, packets as "publish". */
 static void note_effects(void)
@@ -150,6 +150,17 @@ static void begin(uint32_t pending)
     assert_true(ok(reply(IPC_WELCOME, 0, body)));
 }
 
+/* Connected, and the coordinator heard the hello: it answers with the head of its log. */
+static void connected(void)
+{
+    step((struct session_event){.kind = SESSION_CONNECTED});
+    memset(w.message, 0, sizeof *w.message);
+    w.message->tree_head.size = 1;
+    assert_true(ok(hear(MESSAGE_TREE_HEAD, 0)));
+    memset(w.message, 0, sizeof *w.message);
+    *strstr(w.trace, " head") = '\0';
+}
+
 static void end(void)
 {
     session_end(&w.session);
@@ -260,7 +271,7 @@ static void test_a_round(void **state)
     (void)state;
     begin(0);
     expect("");
-    step((struct session_event){.kind = SESSION_CONNECTED});
+    connected();
     expect("say-hello");
     object(&w.model, 100, &w.model_cipher, &w.model_n);
     object(&w.update, 3 * OBJECT_CHUNK_BYTES, &w.update_cipher, &w.update_n);
@@ -296,7 +307,7 @@ static void test_everything_twice(void **state)
 {
     (void)state;
     begin(0);
-    step((struct session_event){.kind = SESSION_CONNECTED});
+    connected();
     object(&w.model, 5 * OBJECT_CHUNK_BYTES, &w.model_cipher, &w.model_n);
     object(&w.update, 10, &w.update_cipher, &w.update_n);
     w.trace[0] = '\0';
@@ -458,7 +469,7 @@ static void test_restart(void **state)
     uint32_t fetch = w.asked;
     object(&w.model, 10, &w.model_cipher, &w.model_n);
     object(&w.update, 10, &w.update_cipher, &w.update_n);
-    step((struct session_event){.kind = SESSION_CONNECTED});
+    connected();
     expect("say-hello");
     hear_task(7); /* asked again meanwhile: it is on its way */
     expect("");
@@ -467,12 +478,27 @@ static void test_restart(void **state)
     end();
 }
 
+/* A hello sent before the coordinator listened is said again at its first word, once. */
+static void test_unheard(void **state)
+{
+    (void)state;
+    begin(0);
+    step((struct session_event){.kind = SESSION_CONNECTED});
+    expect("say-hello");
+    assert_true(ok(hear(MESSAGE_STUDY_OFFER, 0)));
+    expect("say-hello study");
+    fresh();
+    assert_true(ok(hear(MESSAGE_STUDY_OFFER, 0)));
+    expect("study");
+    end();
+}
+
 /* A later task replaces an earlier one in every stage. */
 static void test_replaced(void **state)
 {
     (void)state;
     begin(0);
-    step((struct session_event){.kind = SESSION_CONNECTED});
+    connected();
     object(&w.model, 10, &w.model_cipher, &w.model_n);
     object(&w.update, 10, &w.update_cipher, &w.update_n);
     w.trace[0] = '\0';
@@ -497,7 +523,7 @@ static void test_too_many(void **state)
 {
     (void)state;
     begin(0);
-    step((struct session_event){.kind = SESSION_CONNECTED});
+    connected();
     w.trace[0] = '\0';
     for (int i = 0; i <= SESSION_TASKS_MAX; i++) {
         size_t n = 0;
@@ -527,8 +553,8 @@ int main(void)
         cmocka_unit_test(test_a_round),  cmocka_unit_test(test_everything_twice),
         cmocka_unit_test(test_replay),   cmocka_unit_test(test_not_for_us),
         cmocka_unit_test(test_stall),    cmocka_unit_test(test_reconnect),
-        cmocka_unit_test(test_restart),  cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_restart),  cmocka_unit_test(test_unheard),
+        cmocka_unit_test(test_replaced), cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

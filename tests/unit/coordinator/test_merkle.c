@@ -236,6 +236,34 @@ static void human_parts_are_read_strictly(void **state)
     assert_int_equal(human_part_check("human:m", "{", 1, &why).code, RESULT_INPUT);
 }
 
+/* A site that signed a head of the first entries. */
+static struct passport_witness witness_of(size_t size, const struct merkle_hash *leaves)
+{
+    unsigned char secret[TREE_HEAD_SECRET_BYTES];
+    struct passport_witness w = {.site = "x", .size = size, .ms = 9};
+    struct tree_head held = {.origin = "o", .size = size, .ms = 9};
+    crypto_sign_keypair(w.key, secret);
+    held.root = w.root = merkle_root(size, leaves);
+    tree_head_witness(&held, secret, w.signature);
+    assert_true(merkle_consistency(20, leaves, size, &w.consistency));
+    return w;
+}
+
+/* The text with one character behind the n-th place of a key changed is refused, whatever it was.
+ */
+static void refuse_changed(const char *text, size_t n, const char *key, size_t behind)
+{
+    struct why why;
+    struct merkle_hash root;
+    uint64_t size;
+    char *copy = strdup(text), *at = copy ? strstr(copy, key) : NULL;
+    assert_non_null(at);
+    at += strlen(key) + behind;
+    *at = *at == '1' ? '2' : '1';
+    assert_int_equal(passport_check(copy, n, &size, &root, &why).code, RESULT_REFUSED);
+    free(copy);
+}
+
 static void passport_round_trip(void **state)
 {
     (void)state;
@@ -284,6 +312,9 @@ static void passport_round_trip(void **state)
     };
     char *text = NULL;
     size_t n;
+    const struct passport_witness witnesses[] = {witness_of(14, leaves), witness_of(20, leaves)};
+    p.log.witnesses = witnesses;
+    p.log.n_witnesses = 2;
     assert_true(ok(passport_text(&p, &text, &n, &why)));
     assert_non_null(strstr(text, "\"decision\":\"PROMOTE\""));
     assert_non_null(strstr(text, "\"n_pos_band\":\"100-499\""));
@@ -297,6 +328,10 @@ static void passport_round_trip(void **state)
     assert_true(ok(passport_check(text, n, &size, &root, &why)));
     assert_int_equal(size, 20);
     assert_memory_equal(&root, &p.log.root, sizeof root);
+    refuse_changed(text, n, "\"signature\":\"", 5);
+    refuse_changed(text, n, "\"consistency\":[\"", 7);
+    refuse_changed(text, n, "\"site\":\"x\",\"key\":\"", 3);
+    refuse_changed(text, n, "\"ms\":", 0);
     char *index = strstr(text, "\"leaf_index\":13");
     assert_non_null(index);
     index[14] = '2';
