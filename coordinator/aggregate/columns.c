@@ -43,7 +43,7 @@ struct result columns_init(struct columns *columns, const struct kernels *kernel
             return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", wires);
         return DONE;
     }
-    if (is_weighted(kind) && !network_build(n, 0, n, true, &columns->network))
+    if (is_weighted(kind) && !network_build_grouped(n, 0, n, true, &columns->network))
         return failed(why, RESULT_SYSTEM, "no memory for a network of %zu wires", n);
     if (!is_trimmed(kind))
         return DONE;
@@ -66,19 +66,14 @@ void columns_free(struct columns *columns)
 
 size_t columns_scratch(size_t n)
 {
-    size_t tile = 2 * n * KERNEL_SORT_COLUMNS; /* the tile, and bulyan's choice of it */
+    size_t tile = 2 * n * KERNEL_SORT_COLUMNS; /* the last columns, and the tile they sort in */
     size_t column = n * (sizeof(double) + sizeof(struct keyed)) / sizeof(float);
     return tile + column + KERNEL_SORT_COLUMNS + KERNEL_LANES;
 }
 
-/* Copies width columns of every row into tile [n][KERNEL_SORT_COLUMNS], the rest zero. */
+/* Copies the last width columns of every row into tile [n][KERNEL_SORT_COLUMNS], the rest zero. */
 static void fill_tile(size_t n, const float *const *x, size_t at, size_t width, float *tile)
 {
-    if (width == KERNEL_SORT_COLUMNS) {
-        for (size_t i = 0; i < n; i++)
-            memcpy(tile + i * KERNEL_SORT_COLUMNS, x[i] + at, KERNEL_SORT_COLUMNS * sizeof *tile);
-        return;
-    }
     for (size_t i = 0; i < n; i++) {
         float *row = tile + i * KERNEL_SORT_COLUMNS;
         memcpy(row, x[i] + at, width * sizeof *row);
@@ -102,7 +97,7 @@ static void run_plain(const struct columns *c, const float *const *x, size_t cou
 
 /* Bulyan's definition breaks ties by the order in which rows were taken, so a column with a tie is
  * done again from the rows. */
-static void settle_ties(const struct columns *c, const float *tile, const bool *tied,
+static void settle_ties(const struct columns *c, const float *const *x, const bool *tied,
                         float *scratch, float *out)
 {
     size_t theta = c->taken_count;
@@ -112,76 +107,69 @@ static void settle_ties(const struct columns *c, const float *tile, const bool *
         if (!tied[k])
             continue;
         for (size_t i = 0; i < theta; i++)
-            column[i] = (double)tile[c->taken[i] * KERNEL_SORT_COLUMNS + k];
+            column[i] = (double)x[c->taken[i]][k];
         out[k] = (float)plain_bulyan_column(theta, theta - 2 * c->params->f, column, work);
     }
 }
 
-static void run_around(const struct columns *c, float *tile, float *scratch, float *mean)
+static void run_around(const struct columns *c, const float *const *x, float *tile, float *mean)
 {
     bool tied[KERNEL_SORT_COLUMNS];
     size_t f = c->params->f;
     if (c->kind == AGG_MEAMED) {
-        c->kernels->sort(&c->network, tile);
+        c->kernels->sort(&c->network, x, tile);
         c->kernels->around(c->n, c->n - f, tile, mean, tied);
         return;
     }
-    float *chosen = scratch;
+    const float *chosen[AGG_ROWS_MAX];
     for (size_t i = 0; i < c->taken_count; i++)
-        memcpy(chosen + i * KERNEL_SORT_COLUMNS, tile + c->taken[i] * KERNEL_SORT_COLUMNS,
-               KERNEL_SORT_COLUMNS * sizeof *chosen);
-    c->kernels->sort(&c->network, chosen);
-    c->kernels->around(c->taken_count, c->taken_count - 2 * f, chosen, mean, tied);
-    settle_ties(c, tile, tied, scratch + c->taken_count * KERNEL_SORT_COLUMNS, mean);
+        chosen[i] = x[c->taken[i]];
+    c->kernels->sort(&c->network, chosen, tile);
+    c->kernels->around(c->taken_count, c->taken_count - 2 * f, tile, mean, tied);
+    settle_ties(c, x, tied, tile + c->taken_count * KERNEL_SORT_COLUMNS, mean);
 }
 
-/* Values and rows sorted together, then each column read off in double. */
-static void run_weighted(const struct columns *c, float *tile, size_t width, float *scratch,
-                         float *out)
+static void run_weighted(const struct columns *c, const float *const *x, float *tile, float *out)
 {
-    size_t n = c->n;
-    float *index = scratch;
-    struct keyed *work = (struct keyed *)(void *)(scratch + n * KERNEL_SORT_COLUMNS);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < KERNEL_SORT_COLUMNS; k++)
-            index[i * KERNEL_SORT_COLUMNS + k] = (float)i;
-    c->kernels->sort_keyed(&c->network, tile, index);
-    for (size_t k = 0; k < width; k++) {
-        for (size_t i = 0; i < n; i++)
-            work[i] = (struct keyed){(double)tile[i * KERNEL_SORT_COLUMNS + k],
-                                     (uint32_t)index[i * KERNEL_SORT_COLUMNS + k]};
-        out[k] = (float)plain_weighted_sorted(c->kind, c->params, n, work, c->weight);
+    const float *rows[AGG_ROWS_MAX];
+    double *keys = (double *)(void *)tile;
+    for (size_t at = 0; at < KERNEL_SORT_COLUMNS; at += KERNEL_KEYED_COLUMNS) {
+        for (size_t i = 0; i < c->n; i++)
+            rows[i] = x[i] + at;
+        c->kernels->sort_keyed(&c->network, rows, keys);
+        if (c->kind == AGG_WEIGHTED_MEDIAN)
+            c->kernels->weighted_middle(c->n, keys, c->weight, out + at);
+        else
+            c->kernels->weighted_trimmed(c->n, keys, c->weight, c->params->trim_mass, out + at);
     }
 }
 
-void columns_run_tile(const struct columns *c, float *tile, size_t width, float *scratch,
+/* KERNEL_SORT_COLUMNS columns of the rows x into out; tile is columns_scratch. */
+static void run_whole(const struct columns *c, const float *const *x, float *tile, float *out)
+{
+    if (is_around(c->kind)) {
+        run_around(c, x, tile, out);
+    } else if (is_weighted(c->kind)) {
+        run_weighted(c, x, tile, out);
+    } else if (c->network.step) {
+        c->kernels->sort(&c->network, x, tile);
+        c->kernels->average(c->drop, c->n - c->drop, tile, out);
+    } else if (c->trimmed) {
+        c->trimmed(x, KERNEL_SORT_COLUMNS, out);
+    } else {
+        run_plain(c, x, KERNEL_SORT_COLUMNS, tile, out);
+    }
+}
+
+void columns_run_tile(const struct columns *c, const float *rows, size_t width, float *scratch,
                       float *out)
 {
-    float mean[KERNEL_SORT_COLUMNS];
-    if (is_around(c->kind)) {
-        run_around(c, tile, scratch, mean);
-        memcpy(out, mean, width * sizeof *out);
-        return;
-    }
-    if (is_weighted(c->kind)) {
-        run_weighted(c, tile, width, scratch, out);
-        return;
-    }
-    if (c->network.step) {
-        c->kernels->sort(&c->network, tile);
-        c->kernels->average(c->drop, c->n - c->drop, tile, mean);
-        memcpy(out, mean, width * sizeof *out);
-        return;
-    }
-    const float *rows[AGG_ROWS_MAX];
+    float whole[KERNEL_SORT_COLUMNS];
+    const float *x[AGG_ROWS_MAX];
     for (size_t i = 0; i < c->n; i++)
-        rows[i] = tile + i * KERNEL_SORT_COLUMNS;
-    if (!c->trimmed) {
-        run_plain(c, rows, width, scratch, out);
-        return;
-    }
-    c->trimmed(rows, KERNEL_SORT_COLUMNS, mean);
-    memcpy(out, mean, width * sizeof *out);
+        x[i] = rows + i * KERNEL_SORT_COLUMNS;
+    run_whole(c, x, scratch, whole);
+    memcpy(out, whole, width * sizeof *out);
 }
 
 void columns_run(const struct columns *c, const float *const *x, size_t count, float *scratch,
@@ -194,11 +182,17 @@ void columns_run(const struct columns *c, const float *const *x, size_t count, f
     } else if (!c->network.step) {
         run_plain(c, x, count, scratch, out);
         return;
+    } else {
+        const float *rows[AGG_ROWS_MAX];
+        for (; at + KERNEL_SORT_COLUMNS <= count; at += KERNEL_SORT_COLUMNS) {
+            for (size_t i = 0; i < c->n; i++)
+                rows[i] = x[i] + at;
+            run_whole(c, rows, scratch, out + at);
+        }
     }
+    if (at == count)
+        return;
     float *rest = scratch + c->n * KERNEL_SORT_COLUMNS;
-    for (; at < count; at += KERNEL_SORT_COLUMNS) {
-        size_t width = count - at < KERNEL_SORT_COLUMNS ? count - at : KERNEL_SORT_COLUMNS;
-        fill_tile(c->n, x, at, width, scratch);
-        columns_run_tile(c, scratch, width, rest, out + at);
-    }
+    fill_tile(c->n, x, at, count - at, scratch);
+    columns_run_tile(c, scratch, count - at, rest, out + at);
 }

@@ -30,9 +30,9 @@ void columns_free(struct columns *columns);
 /* Floats of scratch that columns_run needs for n rows. */
 size_t columns_scratch(size_t n);
 
-/* The rule over tile [n][KERNEL_SORT_COLUMNS], which is used up; out gets width of its columns. */
-void columns_run_tile(const struct columns *columns, float *tile, size_t width, float *scratch,
-                      float *out);
+/* The rule over rows [n][KERNEL_SORT_COLUMNS]; out gets width of its columns. */
+void columns_run_tile(const struct columns *columns, const float *rows, size_t width,
+                      float *scratch, float *out);
 
 /* out[0..count-1] from rows x[0..n-1]; scratch is aligned for double. */
 void columns_run(const struct columns *columns, const float *const *x, size_t count, float *scratch,

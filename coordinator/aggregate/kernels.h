@@ -15,14 +15,20 @@ enum {
     KERNEL_ROWS = 4,             /* rows of tiles and mixes are padded to a multiple of it */
     KERNEL_TILE = 1024,          /* columns of one float32 accumulation */
     KERNEL_SORT_COLUMNS = 64,    /* columns that run through a table-driven network together */
+    KERNEL_KEYED_COLUMNS = 32,   /* the same of keys in double */
+    KERNEL_KEY_BITS = 12,        /* of a key's row */
     KERNEL_TRIMMED_ROWS_MAX = 32 /* unrolled networks up to here */
 };
 
 /* out[c] = mean of the values of ranks f..n-f-1 of x[0..n-1][c]; count a multiple of 16. */
 typedef void kernel_trimmed(const float *const *x, size_t count, float *out);
 
-/* Sorts the columns of tile [m][KERNEL_SORT_COLUMNS] in place. */
-typedef void kernel_group(float *tile);
+/* Sorts the KERNEL_SORT_COLUMNS columns of rows x[0..m-1] into tile [m][KERNEL_SORT_COLUMNS]; x may
+ * be the tile's rows. */
+typedef void kernel_group(const float *const *x, float *tile);
+
+/* Sorts the columns of keys [m][KERNEL_KEYED_COLUMNS] in place. */
+typedef void kernel_keyed_group(double *keys);
 
 struct kernels {
     const char *name;
@@ -53,15 +59,26 @@ struct kernels {
     void (*combine)(size_t rows, const double *coef, const float *const *x, size_t count,
                     float *out);
 
-    /* Runs the comparators on tile [n][KERNEL_SORT_COLUMNS] in place. */
-    void (*sort)(const struct network *network, float *tile);
+    /* Runs KERNEL_SORT_COLUMNS columns of rows x[0..n-1] through the comparators into tile
+     * [n][KERNEL_SORT_COLUMNS]; x may be the tile's rows. */
+    void (*sort)(const struct network *network, const float *const *x, float *tile);
 
-    /* The same by (value, index), index [n][KERNEL_SORT_COLUMNS] going along: a stable sort where
-     * the indices of a column ascend. Every step must be COMPARATOR_BOTH. */
-    void (*sort_keyed)(const struct network *network, float *tile, float *index);
+    /* Sorts KERNEL_KEYED_COLUMNS columns by (value, row) into keys [n][KERNEL_KEYED_COLUMNS]. A key
+     * is the value in double, whose lowest KERNEL_KEY_BITS, zero in any float, hold the row,
+     * complemented in a negative one; so keys are compared as numbers. Every step must be
+     * COMPARATOR_BOTH. */
+    void (*sort_keyed)(const struct network *network, const float *const *x, double *keys);
 
-    /* out[c] = mean of rows first..past-1 of that tile: a balanced sum in float32, in the order of
-     * the unrolled networks. */
+    /* From sorted keys: out[c] = value at half of the weight; the mean of two neighbours where half
+     * falls between them. weight [n] in the order of rows. */
+    void (*weighted_middle)(size_t n, const double *keys, const double *weight, float *out);
+
+    /* Mean weighted by what is left after mass is taken from each end. */
+    void (*weighted_trimmed)(size_t n, const double *keys, const double *weight, double mass,
+                             float *out);
+
+    /* out[c] = mean of rows first..past-1 of that tile: a sum of balanced runs in float32, in the
+     * order of the unrolled networks. */
     void (*average)(size_t first, size_t past, const float *tile, float *out);
 
     /* On a sorted tile of n rows: out[c] = mean of the keep values nearest to the median of column

@@ -13,7 +13,10 @@ extern const struct kernels kernels_avx512;
 /* Their unrolled networks, compiled apart: see struct kernels. */
 kernel_trimmed *trimmed_avx2(size_t n, size_t f);
 kernel_trimmed *trimmed_avx512(size_t n, size_t f);
-/* Unrolled sort of m <= NETWORK_GROUP rows of a tile. */
+/* Unrolled sorts of m <= NETWORK_GROUP rows. */
+kernel_group *sorted_avx2(size_t m);
 kernel_group *sorted_avx512(size_t m);
+kernel_keyed_group *keyed_avx2(size_t m);
+kernel_keyed_group *keyed_avx512(size_t m);
 
 #endif

@@ -2,15 +2,23 @@
 /* Inner loops with AVX-512: sixteen floats at a time. */
 #include "coordinator/aggregate/kernels_all.h"
 #include "coordinator/aggregate/vec_avx512.h"
+#include "coordinator/aggregate/weights.h"
 
 #include <stdint.h>
 #include <string.h>
 
 #define V_GROUP_SORT sorted_avx512
+#define K_GROUP_SORT keyed_avx512
 
 #include "coordinator/aggregate/kernels_body.inc"
+static void gather(const double *table, const wide_mask *index, wide *taken)
+{
+    *taken = (wide)_mm512_i64gather_pd((__m512i)*index, table, 8);
+}
+
+#include "coordinator/aggregate/kernels_keyed.inc"
 
 const struct kernels kernels_avx512 = {
-    "avx512",   centre,  products, products_wide,  mix, combine, sort,
-    sort_keyed, average, around,   trimmed_avx512,
+    "avx512",   centre,          products,         products_wide, mix,    combine,        sort,
+    sort_keyed, weighted_middle, weighted_trimmed, average,       around, trimmed_avx512,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inner loops in plain C, four floats at a time: for processors without AVX2. */
 #include "coordinator/aggregate/kernels_all.h"
+#include "coordinator/aggregate/weights.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -80,10 +81,27 @@ static inline vec v_spread(float a)
 #define V_SPREAD v_spread
 #define V_ZERO v_spread(0.0f)
 
+typedef double keys;
+
+enum { K_LANES = 1 };
+
+#define K_LOAD(x) (*(x))
+#define K_STORE(x, a) (*(x) = (a))
+#define K_MINIMUM(a, b) ((a) < (b) ? (a) : (b))
+#define K_MAXIMUM(a, b) ((a) > (b) ? (a) : (b))
 /* No unrolled sorts of groups: the table does it all. */
 #define V_GROUP_SORT(m) ((void)(m), (kernel_group *)NULL)
+#define K_GROUP_SORT(m) ((void)(m), (kernel_keyed_group *)NULL)
 
 #include "coordinator/aggregate/kernels_body.inc"
+
+static void gather(const double *table, const wide_mask *index, wide *taken)
+{
+    for (int k = 0; k < 8; k++)
+        (*taken)[k] = table[(*index)[k]];
+}
+
+#include "coordinator/aggregate/kernels_keyed.inc"
 
 static kernel_trimmed *trimmed(size_t n, size_t f)
 {
@@ -93,6 +111,6 @@ static kernel_trimmed *trimmed(size_t n, size_t f)
 }
 
 const struct kernels kernels_portable = {
-    "portable", centre,     products, products_wide, mix,     combine,
-    sort,       sort_keyed, average,  around,        trimmed,
+    "portable", centre,          products,         products_wide, mix,    combine, sort,
+    sort_keyed, weighted_middle, weighted_trimmed, average,       around, trimmed,
 };

@@ -1,34 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Build-time program: prints the unrolled trimmed-mean kernels for n rows up to its argument, every
- * count f dropped at each end, and with a second argument the sorts of up to so many rows of a
- * tile, all over the macros of the file that includes them. */
+ * count f dropped at each end, and the sorts of up to NETWORK_GROUP rows or keys, all over the
+ * macros of the file that includes them. */
 #include "coordinator/aggregate/network.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_steps(const struct network *network)
+/* fetches: so many rows are fetched ahead, one now and then, which disturbs the memory least. */
+static void print_steps(const struct network *network, bool keyed, size_t fetches)
 {
-    static const char *const NAME[] = {"V_BOTH", "V_LOW", "V_HIGH"};
+    size_t fetched = 0;
+    const char *const NAME[] = {keyed ? "K_BOTH" : "V_BOTH", "V_LOW", "V_HIGH"};
     for (size_t k = 0; k < network->count; k++) {
         const struct comparator *c = &network->step[k];
         printf("%s(w%d, w%d);%s", NAME[c->kind], c->low, c->high, k % 4 == 3 ? "\n" : " ");
+        for (; fetched * network->count < (k + 1) * fetches; fetched++)
+            printf("V_FETCH(x[%zu] + c + FETCH_AHEAD);\n", fetched);
     }
 }
 
-/* Sums wires first..past-1 as a balanced tree, which keeps rounding small. */
-static void print_sum(size_t first, size_t past)
+static void print_run(size_t first, size_t count)
 {
-    if (past - first == 1) {
+    if (count == 1) {
         printf("w%zu", first);
         return;
     }
-    size_t middle = first + (past - first) / 2;
     printf("V_ADD(");
-    print_sum(first, middle);
+    print_run(first, count / 2);
     printf(", ");
-    print_sum(middle, past);
+    print_run(first + count / 2, count / 2);
     printf(")");
+}
+
+/* Sums wires first..past-1 in runs of eight, the last ones of four, two and one. */
+static void print_sum(size_t first, size_t past)
+{
+    printf("vec sum = V_ZERO;\n");
+    for (size_t run = 8; run > 0; run /= 2)
+        for (; past - first >= run; first += run) {
+            printf("sum = V_ADD(sum, ");
+            print_run(first, run);
+            printf(");\n");
+        }
 }
 
 static int print_kernel(size_t n, size_t f)
@@ -41,40 +55,52 @@ static int print_kernel(size_t n, size_t f)
     printf("for (size_t c = 0; c < count; c += V_LANES) {\n");
     for (size_t i = 0; i < n; i++)
         printf("vec w%zu = V_LOAD(x[%zu] + c);%s", i, i, i % 4 == 3 ? "\n" : " ");
-    print_steps(&network);
-    printf("V_STORE(out + c, V_DIVIDE(");
+    print_steps(&network, false, 0);
     print_sum(f, n - f);
-    printf(", %zu.0f));\n}\n}\n", n - 2 * f);
+    printf("V_STORE(out + c, V_DIVIDE(sum, %zu.0f));\n}\n}\n", n - 2 * f);
     network_free(&network);
     return 0;
 }
 
-/* Sorts n rows of a tile in place, a vector of columns at a time. */
-static int print_sort(size_t n)
+/* Sorts n rows, a vector of columns at a time: floats from anywhere into a tile, fetching what
+ * comes next, or keys in their tile. */
+static int print_sort(size_t n, bool keyed)
 {
     struct network network;
     if (!network_build(n, 0, n, true, &network))
         return 1;
-    printf("static void sorted_%zu(float *tile)\n{\n", n);
-    printf("for (size_t c = 0; c < KERNEL_SORT_COLUMNS; c += V_LANES) {\n");
+    if (keyed)
+        printf("static void keyed_%zu(double *tile)\n{\n"
+               "for (size_t c = 0; c < KERNEL_KEYED_COLUMNS; c += K_LANES) {\n",
+               n);
+    else
+        printf("static void sorted_%zu(const float *const *x, float *tile)\n{\n"
+               "for (size_t c = 0; c < KERNEL_SORT_COLUMNS; c += V_LANES) {\n",
+               n);
     for (size_t i = 0; i < n; i++)
-        printf("vec w%zu = V_LOAD(tile + %zu * KERNEL_SORT_COLUMNS + c);\n", i, i);
-    print_steps(&network);
+        if (keyed)
+            printf("keys w%zu = K_LOAD(tile + %zu * KERNEL_KEYED_COLUMNS + c);\n", i, i);
+        else
+            printf("vec w%zu = V_LOAD(x[%zu] + c);\n", i, i);
+    print_steps(&network, keyed, keyed ? 0 : n);
     for (size_t i = 0; i < n; i++)
-        printf("V_STORE(tile + %zu * KERNEL_SORT_COLUMNS + c, w%zu);\n", i, i);
+        printf("%c_STORE(tile + %zu * KERNEL_%s_COLUMNS + c, w%zu);\n", keyed ? 'K' : 'V', i,
+               keyed ? "KEYED" : "SORT", i);
     printf("}\n}\n");
     network_free(&network);
     return 0;
 }
 
-static int print_sorts(size_t most)
+static int print_sorts(size_t most, bool keyed)
 {
-    for (size_t n = 2; n <= most; n++)
-        if (print_sort(n) != 0)
+    const char *name = keyed ? "keyed" : "sorted";
+    for (size_t n = 1; n <= most; n++)
+        if (print_sort(n, keyed) != 0)
             return 1;
-    printf("static kernel_group *const SORTED[%zu] = {\n", most + 1);
-    for (size_t n = 2; n <= most; n++)
-        printf("[%zu] = sorted_%zu,%s", n, n, n % 4 == 0 ? "\n" : " ");
+    printf("static kernel_%s *const %s[%zu] = {\n", keyed ? "keyed_group" : "group",
+           keyed ? "KEYED" : "SORTED", most + 1);
+    for (size_t n = 1; n <= most; n++)
+        printf("[%zu] = %s_%zu,%s", n, name, n, n % 4 == 0 ? "\n" : " ");
     printf("};\n");
     return 0;
 }
@@ -82,9 +108,10 @@ static int print_sorts(size_t most)
 int main(int argc, char **argv)
 {
     size_t most = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-    size_t sorts = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
-    if (most < 3 || most > 64 || sorts > NETWORK_GROUP || (sorts > 0 && print_sorts(sorts) != 0))
+    if (most < 3 || most > 64)
         return 2;
+    if (print_sorts(NETWORK_GROUP, false) != 0 || print_sorts(NETWORK_GROUP, true) != 0)
+        return 1;
     for (size_t n = 3; n <= most; n++)
         for (size_t f = 1; 2 * f < n; f++)
             if (print_kernel(n, f) != 0)

@@ -11,7 +11,8 @@
 
 enum {
     TILE_COLUMNS = KERNEL_SORT_COLUMNS, /* columns that are mixed and ruled on together */
-    STAGED_ROWS = 40, /* from here on rows are copied tile by tile: too many streams to prefetch */
+    STAGED_ROWS =
+        40, /* from here on rows are copied before they are mixed: too many streams to prefetch */
 };
 
 struct apply_pass {
@@ -123,18 +124,9 @@ static void apply_mixed(const struct apply_pass *pass, const struct reader *read
 static void apply_columns(const struct apply_pass *pass, const struct reader *reader, size_t at,
                           size_t count, struct apply_tile *tile, float *out)
 {
-    size_t inputs = pass->decision->inputs;
-    if (inputs < STAGED_ROWS) {
-        for (size_t i = 0; i < inputs; i++)
-            tile->x[i] = reader->at[i] + at;
-        columns_run(&pass->columns, tile->x, count, tile->scratch, out);
-        return;
-    }
-    stage(pass, reader, at, count, tile);
-    for (size_t c = 0; c < count; c += TILE_COLUMNS)
-        columns_run_tile(&pass->columns, tile->staged + c * inputs,
-                         count - c < TILE_COLUMNS ? count - c : TILE_COLUMNS, tile->scratch,
-                         out + c);
+    for (size_t i = 0; i < pass->decision->inputs; i++)
+        tile->x[i] = reader->at[i] + at;
+    columns_run(&pass->columns, tile->x, count, tile->scratch, out);
 }
 
 static size_t run_blocks(const struct apply_pass *pass, struct reader *reader,

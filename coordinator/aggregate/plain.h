@@ -23,9 +23,6 @@ struct result plain_bulyan(const struct plain_rows *rows, size_t f, const uint32
 /* The value of one column of n numbers for a column rule; work has n entries. Shared with the fast
  * engine for the rules that have no network. */
 struct keyed;
-/* A weighted rule on entries that are sorted already. */
-double plain_weighted_sorted(enum agg_kind kind, const struct agg_params *p, size_t n,
-                             const struct keyed *sorted, const double *weight);
 double plain_column(enum agg_kind kind, const struct agg_params *p, size_t n, const double *column,
                     const double *weight, struct keyed *work);
 /* Mean of the n-4f values of column[n-2f] nearest to their median, ties in the order given. */

@@ -2,6 +2,7 @@
 /* Coordinate-wise rules in double: each column sorted by (value, row), then read off. */
 #include "coordinator/aggregate/order.h"
 #include "coordinator/aggregate/plain.h"
+#include "coordinator/aggregate/weights.h"
 #include "proto/base/cleanup.h"
 
 #include <math.h>
@@ -43,12 +44,12 @@ static double weighted_middle(size_t n, const struct keyed *sorted, const double
     size_t k = 0;
     for (; k < n; k++) {
         below += w[sorted[k].index];
-        if (below >= total / 2.0)
+        if (below >= total / 2.0 - WEIGHT_NONE * total)
             break;
     }
     if (k >= n)
         k = n - 1;
-    if (fabs(below - total / 2.0) <= 1e-12 * total && k + 1 < n)
+    if (fabs(below - total / 2.0) <= WEIGHT_NONE * total && k + 1 < n)
         return (sorted[k].value + sorted[k + 1].value) / 2.0;
     return sorted[k].value;
 }
@@ -57,8 +58,9 @@ static double weighted_middle(size_t n, const struct keyed *sorted, const double
 static double weighted_trimmed(size_t n, const struct keyed *sorted, const double *w, double t)
 {
     double left[AGG_ROWS_MAX];
+    double total = 0.0;
     for (size_t i = 0; i < n; i++)
-        left[i] = w[sorted[i].index];
+        total += left[i] = w[sorted[i].index];
     double low = t;
     for (size_t i = 0; i < n && low > 0.0; i++) {
         double cut = fmin(left[i], low);
@@ -74,6 +76,8 @@ static double weighted_trimmed(size_t n, const struct keyed *sorted, const doubl
     double sum = 0.0;
     double mass = 0.0;
     for (size_t i = 0; i < n; i++) {
+        if (left[i] <= WEIGHT_NONE * total)
+            continue;
         sum += left[i] * sorted[i].value;
         mass += left[i];
     }
@@ -94,14 +98,6 @@ static double shifted_mean(size_t n, const double *column, double mean_factor, d
     return mean_factor * mean + std_factor * deviation;
 }
 
-double plain_weighted_sorted(enum agg_kind kind, const struct agg_params *p, size_t n,
-                             const struct keyed *sorted, const double *weight)
-{
-    if (kind == AGG_WEIGHTED_MEDIAN)
-        return weighted_middle(n, sorted, weight);
-    return weighted_trimmed(n, sorted, weight, p->trim_mass);
-}
-
 double plain_column(enum agg_kind kind, const struct agg_params *p, size_t n, const double *column,
                     const double *weight, struct keyed *work)
 {
@@ -118,8 +114,9 @@ double plain_column(enum agg_kind kind, const struct agg_params *p, size_t n, co
     case AGG_MEAMED:
         return around_median(n, n - p->f, work);
     case AGG_WEIGHTED_MEDIAN:
+        return weighted_middle(n, work, weight);
     case AGG_WEIGHTED_TRIMMED_MEAN:
-        return plain_weighted_sorted(kind, p, n, work, weight);
+        return weighted_trimmed(n, work, weight, p->trim_mass);
     case AGG_ATTACK_ALIE:
         return shifted_mean(n, column, 1.0, p->tau);
     case AGG_ATTACK_IPM:

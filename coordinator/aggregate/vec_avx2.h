@@ -26,5 +26,15 @@ enum { V_LANES = 8, MIX_VECTORS = 2 };
         high = (half)(a)[1];                                                                       \
     } while (0)
 #define V_ZERO _mm256_setzero_ps()
+#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T1)
+
+typedef __m256d keys;
+
+enum { K_LANES = 4 };
+
+#define K_LOAD(x) _mm256_loadu_pd(x)
+#define K_STORE(x, a) _mm256_storeu_pd(x, a)
+#define K_MINIMUM(a, b) _mm256_min_pd(a, b)
+#define K_MAXIMUM(a, b) _mm256_max_pd(a, b)
 
 #endif

@@ -26,5 +26,15 @@ enum { V_LANES = 16, MIX_VECTORS = 4 };
         high = (half)_mm512_extractf32x8_ps((a)[0], 1);                                            \
     } while (0)
 #define V_ZERO _mm512_setzero_ps()
+#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T1)
+
+typedef __m512d keys;
+
+enum { K_LANES = 8 };
+
+#define K_LOAD(x) _mm512_loadu_pd(x)
+#define K_STORE(x, a) _mm512_storeu_pd(x, a)
+#define K_MINIMUM(a, b) _mm512_min_pd(a, b)
+#define K_MAXIMUM(a, b) _mm512_max_pd(a, b)
 
 #endif

@@ -5,6 +5,10 @@
 
 #include "coordinator/aggregate/aggregate.h"
 
+/* Weight below this share of the total is rounding and counts as none: what a sum in another order
+ * leaves of a row that was trimmed must not carry a hostile 1e30. */
+#define WEIGHT_NONE 1e-12
+
 /* The weights a rule works with: NULL when none were given, else a copy of w, truncated when alpha
  * is given. The caller frees it. */
 struct result weights_in_force(const struct agg_params *p, size_t n, double **weight,
