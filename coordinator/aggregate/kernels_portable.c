@@ -7,62 +7,39 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef struct {
-    float lane[4];
-} vec;
+typedef float vec __attribute__((vector_size(16)));
+typedef int32_t vec_mask __attribute__((vector_size(16)));
 
 #define PAIR_ROWS 4
 enum { V_LANES = 4, MIX_VECTORS = 4 };
 
-#define EACH_LANE(expression)                                                                      \
-    vec out_;                                                                                      \
-    for (int k = 0; k < V_LANES; k++)                                                              \
-        out_.lane[k] = (expression);                                                               \
-    return out_
-
 static inline vec v_load(const float *x)
 {
-    EACH_LANE(x[k]);
+    vec a;
+    memcpy(&a, x, sizeof a);
+    return a;
 }
 
 static inline void v_store(float *x, vec a)
 {
-    memcpy(x, a.lane, sizeof a.lane);
+    memcpy(x, &a, sizeof a);
 }
 
-static inline vec v_add(vec a, vec b)
+/* a where mask is all ones, else b. */
+static inline vec v_select(vec_mask mask, vec a, vec b)
 {
-    EACH_LANE(a.lane[k] + b.lane[k]);
-}
-
-static inline vec v_divide(vec a, float by)
-{
-    EACH_LANE(a.lane[k] / by);
-}
-
-static inline vec v_subtract(vec a, vec b)
-{
-    EACH_LANE(a.lane[k] - b.lane[k]);
-}
-
-static inline vec v_minimum(vec a, vec b)
-{
-    EACH_LANE(a.lane[k] < b.lane[k] ? a.lane[k] : b.lane[k]);
-}
-
-static inline vec v_maximum(vec a, vec b)
-{
-    EACH_LANE(a.lane[k] > b.lane[k] ? a.lane[k] : b.lane[k]);
+    return (vec)(((vec_mask)a & mask) | ((vec_mask)b & ~mask));
 }
 
 static inline vec v_fma(vec a, vec b, vec c)
 {
-    EACH_LANE(fmaf(a.lane[k], b.lane[k], c.lane[k]));
+    return (vec){fmaf(a[0], b[0], c[0]), fmaf(a[1], b[1], c[1]), fmaf(a[2], b[2], c[2]),
+                 fmaf(a[3], b[3], c[3])};
 }
 
 static inline vec v_spread(float a)
 {
-    EACH_LANE(a);
+    return (vec){a, a, a, a};
 }
 
 #define V_HALVES(a, low, high)                                                                     \
@@ -72,11 +49,11 @@ static inline vec v_spread(float a)
     } while (0)
 #define V_LOAD v_load
 #define V_STORE v_store
-#define V_ADD v_add
-#define V_DIVIDE v_divide
-#define V_SUBTRACT v_subtract
-#define V_MINIMUM v_minimum
-#define V_MAXIMUM v_maximum
+#define V_ADD(a, b) ((a) + (b))
+#define V_DIVIDE(a, by) ((a) / (by))
+#define V_SUBTRACT(a, b) ((a) - (b))
+#define V_MINIMUM(a, b) v_select((a) < (b), a, b)
+#define V_MAXIMUM(a, b) v_select((a) > (b), a, b)
 #define V_FMA v_fma
 #define V_SPREAD v_spread
 #define V_ZERO v_spread(0.0f)

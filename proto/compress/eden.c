@@ -51,14 +51,15 @@ struct encoder {
     struct eden_quantiser quantiser;
 };
 
-/* Rotated, unnormalised y is y sqrt(B)^rounds; `gain` takes that out of the scale. */
-static void encode_block(struct encoder *e, uint64_t block, float *y, const float *next,
+/* Rotated, unnormalised y is x sqrt(B)^rounds; `gain` takes that out of the scale. */
+static void encode_block(struct encoder *e, uint64_t block, const float *x, const float *next,
                          unsigned char *out)
 {
+    _Alignas(64) float y[CODEC_BLOCK];
     unsigned char signs[MAX_ROUNDS][EDEN_SIGN_BYTES];
     for (unsigned r = 0; r < e->rounds; r++)
         draw_signs(e->seed, block, r, signs[r]);
-    e->kernel->rotate(y, signs[0], e->rounds == 2 ? signs[1] : NULL, next);
+    e->kernel->rotate(x, y, signs[0], e->rounds == 2 ? signs[1] : NULL, next);
     double gain = e->rounds == 2 ? CODEC_BLOCK : 64.0;
     double n2 = e->kernel->norm2(y);
     double block_norm2 = n2 / (gain * gain);
@@ -80,13 +81,17 @@ static struct result eden_encode(const struct codec *codec, const unsigned char 
                         .bits = codec->bits,
                         .rounds = codec->rounds};
     eden_quantiser_init(codec->bits, &e.quantiser);
-    _Alignas(64) float y[CODEC_BLOCK];
+    float last[CODEC_BLOCK];
     size_t stride = block_bytes(codec->bits);
     for (uint64_t block = 0; block < codec_blocks(d); block++) {
         size_t n = codec_block_size(d, block);
-        memcpy(y, x + block * CODEC_BLOCK, n * sizeof *y);
-        memset(y + n, 0, (CODEC_BLOCK - n) * sizeof *y);
-        encode_block(&e, block, y, n == CODEC_BLOCK ? x + (block + 1) * CODEC_BLOCK : NULL,
+        const float *from = x + block * CODEC_BLOCK;
+        if (n < CODEC_BLOCK) {
+            memcpy(last, from, n * sizeof *last);
+            memset(last + n, 0, (CODEC_BLOCK - n) * sizeof *last);
+            from = last;
+        }
+        encode_block(&e, block, from, n == CODEC_BLOCK ? from + CODEC_BLOCK : NULL,
                      payload + block * stride);
         if (!(e.norm2 <= MAX_NORM2))
             return failed(why, RESULT_INPUT,

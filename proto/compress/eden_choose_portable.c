@@ -8,7 +8,7 @@ const struct eden_kernel *const *eden_kernels_here(void)
     return here;
 }
 
-const struct eden_kernel *eden_kernel(void)
+const struct eden_kernel *eden_kernel_best(void)
 {
     return &eden_kernel_portable;
 }

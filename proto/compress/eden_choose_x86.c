@@ -24,7 +24,7 @@ const struct eden_kernel *const *eden_kernels_here(void)
     return has_avx512() ? all : has_avx2() ? up_to_avx2 : plain;
 }
 
-const struct eden_kernel *eden_kernel(void)
+const struct eden_kernel *eden_kernel_best(void)
 {
     return has_avx512() ? &eden_kernel_avx512
            : has_avx2() ? &eden_kernel_avx2

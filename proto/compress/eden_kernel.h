@@ -7,7 +7,7 @@
  *   commute but for rounding, so their order is part of the format: the low ones (1 to 128) then
  *   the high ones (256 to 2048), and the other way round in a second round, which lets two rounds
  *   share their passes over the high ones;
- *   sums run over EDEN_LANES lanes, coordinate i in lane i mod EDEN_LANES, products fused.
+ *   sums run over EDEN_LANES lanes, coordinate i in lane i mod EDEN_LANES.
  *
  * Blocks of floats are 64-byte aligned. signs: one bit per coordinate, least significant first, 1
  * negates. packed[B*bits/8]: code i at bits [bits*i, bits*i + bits), least significant first;
@@ -23,10 +23,11 @@ enum { EDEN_SIGN_BYTES = CODEC_BLOCK / 8, EDEN_LANES = 32, EDEN_LOW_STAGES = 256
 
 struct eden_kernel {
     const char *name;
-    /* x <- H D2 H D1 x, not normalised: |x| grows by sqrt(B) a round; second NULL: H D1 x. next:
-     * a block of floats that is wanted in the cache soon, or NULL. */
-    void (*rotate)(float *x, const unsigned char *first, const unsigned char *second,
-                   const float *next);
+    /* y <- H D2 H D1 x, not normalised: |x| grows by sqrt(B) a round; second NULL: H D1 x. x may be
+     * y, and need not be aligned. next: a block of floats that is wanted in the cache soon, or
+     * NULL. */
+    void (*rotate)(const float *x, float *y, const unsigned char *first,
+                   const unsigned char *second, const float *next);
     /* x <- D1 H D2 H x, not normalised; second NULL: D1 H x. */
     void (*unrotate)(float *x, const unsigned char *first, const unsigned char *second,
                      const float *next);
@@ -40,8 +41,12 @@ struct eden_kernel {
     void (*expand)(const unsigned char *packed, unsigned bits, const float *table, float *y);
 };
 
-/* The fastest set this processor runs. */
+/* The fastest set this processor runs, or what eden_kernel_use named. */
 const struct eden_kernel *eden_kernel(void);
+const struct eden_kernel *eden_kernel_best(void);
+
+/* For benches and tests, before any thread is there: the codec uses this set; NULL: the fastest. */
+void eden_kernel_use(const struct eden_kernel *kernel);
 
 /* Every set this processor runs, the portable first, NULL last. */
 const struct eden_kernel *const *eden_kernels_here(void);

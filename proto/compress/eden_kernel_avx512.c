@@ -65,16 +65,17 @@ INLINE void fetch(const float *next, int part)
             _mm_prefetch((const char *)(next + WIDTH * (4 * part + i)), _MM_HINT_T0);
 }
 
-/* The low stages, of 16 runs of 16 vectors; signs flipped before or after, or not (NULL). */
-INLINE void low_stages(float *x, const unsigned char *before, const unsigned char *after,
-                       const float *next, int part)
+/* The low stages, of 16 runs of 16 vectors; signs flipped before or after, or not (NULL). from may
+ * be x. */
+INLINE void low_stages(const float *from, float *x, const unsigned char *before,
+                       const unsigned char *after, const float *next, int part)
 {
     for (int run = 0; run < GROUP; run++) {
         __m512 v[GROUP];
         int first = GROUP * run;
         fetch(next, part + run);
 #define LOAD(i)                                                                                    \
-    v[i] = inner_stages(flip(_mm512_load_ps(x + WIDTH * (first + i)), before, first + i));
+    v[i] = inner_stages(flip(_mm512_loadu_ps(from + WIDTH * (first + i)), before, first + i));
         EACH(LOAD)
 #undef LOAD
         outer_stages(v);
@@ -105,25 +106,25 @@ INLINE void high_stages(float *x, const unsigned char *signs, bool again, const 
     }
 }
 
-TARGET static void rotate(float *x, const unsigned char *first, const unsigned char *second,
-                          const float *next)
+TARGET static void rotate(const float *x, float *y, const unsigned char *first,
+                          const unsigned char *second, const float *next)
 {
-    low_stages(x, first, NULL, next, 0);
+    low_stages(x, y, first, NULL, next, 0);
     if (second) {
-        high_stages(x, second, true, next, 16);
-        low_stages(x, NULL, NULL, next, 32);
+        high_stages(y, second, true, next, 16);
+        low_stages(y, y, NULL, NULL, next, 32);
     } else {
-        high_stages(x, NULL, false, next, 16);
+        high_stages(y, NULL, false, next, 16);
     }
 }
 
 TARGET static void unrotate(float *x, const unsigned char *first, const unsigned char *second,
                             const float *next)
 {
-    low_stages(x, NULL, NULL, next, 0);
+    low_stages(x, x, NULL, NULL, next, 0);
     if (second) {
         high_stages(x, second, true, next, 16);
-        low_stages(x, NULL, first, next, 32);
+        low_stages(x, x, NULL, first, next, 32);
     } else {
         high_stages(x, first, false, next, 16);
     }
@@ -160,7 +161,8 @@ INLINE __m512i code_coarse(__m512 y, __m512 inverse, const struct eden_quantiser
     __mmask16 over = _mm512_cmp_ps_mask(_mm512_abs_ps(place), cut, _CMP_GT_OQ);
     code = _mm512_mask_add_epi32(code, over, code, _mm512_set1_epi32(1));
     __m512 level = _mm512_permutexvar_ps(code, _mm512_loadu_ps(q->coarse_level));
-    *sum = _mm512_fmadd_ps(_mm512_abs_ps(_mm512_mul_ps(y, inverse)), level, *sum);
+    __m512 u = _mm512_abs_ps(_mm512_mul_ps(y, inverse));
+    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(u, level));
     return code;
 }
 
@@ -173,7 +175,7 @@ INLINE __m512i code_fine(__m512 y, __m512 inverse, const struct eden_quantiser *
     __m512i level = _mm512_i32gather_epi32(cell, q->below, 4);
     __mmask16 over = _mm512_cmp_ps_mask(u, _mm512_i32gather_ps(cell, q->cut, 4), _CMP_GT_OQ);
     level = _mm512_mask_add_epi32(level, over, level, _mm512_set1_epi32(1));
-    *sum = _mm512_fmadd_ps(u, _mm512_i32gather_ps(level, q->level, 4), *sum);
+    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(u, _mm512_i32gather_ps(level, q->level, 4)));
     __mmask16 negative = _mm512_cmp_ps_mask(y, _mm512_setzero_ps(), _CMP_LT_OQ);
     return _mm512_mask_or_epi32(level, negative, level, _mm512_set1_epi32(EDEN_MAX_LEVELS));
 }

@@ -2,12 +2,13 @@
 /*
  * Speed of the codecs on one thread: GB/s of float32 coordinates and the ratio to memcpy of the
  * same vector in the same run, by the thread's processor time, which neighbours on a busy machine
- * disturb least. usage: bench_codec [log2 of d, default 20] [seconds per figure]
+ * disturb least. usage: bench_codec [log2 of d, default 20] [seconds per figure] [kernels=NAME]
  */
 #include "proto/compress/codec.h"
 #include "proto/compress/eden_kernel.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +92,24 @@ static void bench_kernel(const struct bench *given, const struct eden_kernel *k)
     double norm2 = BEST(b, for (int r = 0; r < REPEAT; r++) sink += k->norm2(y));
     double expand = BEST(b, for (int r = 0; r < REPEAT; r++) k->expand(packed, 4, table, y));
     double rotate = BEST(
-        b, for (int r = 0; r < REPEAT; r++) {
-            memcpy(y, b->x, sizeof y);
-            k->rotate(y, signs, signs, NULL);
-        });
+        b, for (int r = 0; r < REPEAT; r++) { k->rotate(b->x, y, signs, signs, NULL); });
     printf("%-18s two rotations %.2f, quantise-4 %.2f, expand-4 %.2f, norm %.2f GB/s in cache\n",
            k->name, rotate, quantise, expand, norm2);
+}
+
+/* kernels=NAME as the last argument: eden with that set; false when it is not there. */
+static bool choose_kernels(int *argc, char **argv)
+{
+    static const char option[] = "kernels=";
+    if (*argc < 2 || strncmp(argv[*argc - 1], option, sizeof option - 1) != 0)
+        return true;
+    const char *name = argv[--*argc] + sizeof option - 1;
+    for (const struct eden_kernel *const *k = eden_kernels_here(); *k; k++)
+        if (strcmp((*k)->name, name) == 0) {
+            eden_kernel_use(*k);
+            return true;
+        }
+    return false;
 }
 
 int main(int argc, char **argv)
@@ -105,9 +118,10 @@ int main(int argc, char **argv)
                                         "eden-1",          "eden-2", "eden-3",
                                         "eden-4",          "eden-8", "topk-ef:0.01",
                                         "randk-shared:0.1"};
+    bool known = choose_kernels(&argc, argv);
     int log2_d = argc > 1 ? atoi(argv[1]) : 20;
-    if (log2_d < CODEC_LOG2_BLOCK || log2_d > 28) {
-        fprintf(stderr, "usage: %s [12..28] [seconds]\n", argv[0]);
+    if (!known || log2_d < CODEC_LOG2_BLOCK || log2_d > 28) {
+        fprintf(stderr, "usage: %s [12..28] [seconds] [kernels=NAME]\n", argv[0]);
         return 2;
     }
     struct bench b = {.d = UINT64_C(1) << log2_d, .seconds = argc > 2 ? atof(argv[2]) : 0.5};

@@ -186,7 +186,7 @@ static void rotation_is_orthogonal(void **unused)
     random_bytes(signs[0], sizeof signs);
     fill(GAUSS, CODEC_BLOCK, x);
     memcpy(y, x, sizeof x);
-    kernel->rotate(y, signs[0], signs[1], NULL);
+    kernel->rotate(y, y, signs[0], signs[1], NULL);
     assert_true(fabs(kernel->norm2(y) / kernel->norm2(x) / CODEC_BLOCK / CODEC_BLOCK - 1) < 1e-6);
     kernel->unrotate(y, signs[0], signs[1], NULL);
     for (size_t i = 0; i < CODEC_BLOCK; i++)
@@ -205,9 +205,8 @@ static void compare_kernel(const struct eden_kernel *fast, const float *from, un
     const unsigned char *second = rounds == 2 ? signs[1] : NULL;
     random_bytes(signs[0], sizeof signs);
     memcpy(x, from, sizeof x);
-    memcpy(y, from, sizeof y);
-    plain->rotate(x, signs[0], second, from);
-    fast->rotate(y, signs[0], second, from);
+    plain->rotate(x, x, signs[0], second, from);
+    fast->rotate(from, y, signs[0], second, from);
     assert_memory_equal(x, y, sizeof x);
     double n2 = plain->norm2(x);
     assert_true(n2 == fast->norm2(x));
