@@ -19,6 +19,10 @@ struct forecast {
     uint64_t coordinator_memory_bytes;
     double
         noise_to_signal; /* of one update under privacy at clipped gradients of 0.3 C; 0 without */
+    /* What the f of n can hide of in the honest noise, as a shift of the mean clipped gradient in
+     * every round, (f/n) sigma C sqrt(d) / L: it stays when the gradients have gone. 0 without
+     * privacy or f. */
+    double hidden_shift;
     double patients_needed; /* a site needs for (f/n) NSR <= 0.25; 0 = any number */
     /* With secure aggregation: a site's own noise multiplier, and what rounding adds to delta. */
     double noise_share, noise_delta;

@@ -139,6 +139,8 @@ struct run {
     struct attack_choice attack;
     double ratio;
     struct rng rng;
+    size_t *order; /* [n][samples], each site's rows, as they are drawn */
+    size_t done[WORLD_SITES_MAX];
     float *theta;    /* [d] */
     float *gradient; /* [d] */
     float *flipped;  /* [d], mean of flipped gradients */
@@ -147,20 +149,32 @@ struct run {
     double *wide;    /* [n + 1][d], for the plain twins */
 };
 
-static void draw_batch(struct run *r, size_t home, size_t count, size_t *row)
+/* Rows of a site's next batch; their number. */
+static size_t draw_batch(struct run *r, size_t home, size_t *row)
 {
     const struct attack_world *w = r->w;
-    size_t *owned = w->owned[home];
-    size_t most = w->owned_count[home];
+    size_t *order = r->order + home * w->samples;
+    size_t owned = w->owned_count[home];
+    size_t count = w->batch;
+    size_t done = 0;
+    if (w->choice.batches == BATCH_EPOCH) {
+        done = r->done[home] % owned;
+        r->done[home] = done + w->batch;
+        if (r->done[home] > owned)
+            r->done[home] = owned;
+    }
+    if (w->choice.batches != BATCH_REPLACE && count > owned - done)
+        count = owned - done;
     for (size_t b = 0; b < count; b++) {
-        size_t first = w->choice.no_replacement ? b : 0;
-        size_t at = first + (size_t)rng_below(&r->rng, most - first);
-        row[b] = owned[at];
-        if (w->choice.no_replacement) {
-            owned[at] = owned[b];
-            owned[b] = row[b];
+        size_t first = w->choice.batches == BATCH_REPLACE ? 0 : done + b;
+        size_t at = first + (size_t)rng_below(&r->rng, owned - first);
+        row[b] = order[at];
+        if (w->choice.batches != BATCH_REPLACE) {
+            order[at] = order[first];
+            order[first] = row[b];
         }
     }
+    return count;
 }
 
 static void clip_to_one(size_t d, float *x)
@@ -194,11 +208,8 @@ static void site_step(struct run *r, size_t site, bool flipped, bool both)
     size_t home = site % owners(w);
     if (flipped && o->flip == FLIP_BORROWED)
         home = site % (w->n - w->f);
-    size_t count = w->batch;
-    if (o->no_replacement && count > w->owned_count[home])
-        count = w->owned_count[home];
     bool clip = o->clip || r->ratio > 0.0;
-    draw_batch(r, home, count, batch);
+    size_t count = draw_batch(r, home, batch);
     if (both) {
         attack_net_gradient(w, r->theta, count, batch, true, clip && o->per_sample, r->gradient);
         if (clip && !o->per_sample)
@@ -302,10 +313,13 @@ static struct result one_step(struct run *r, struct why *why)
     size_t good = w->n - w->f;
     bool flips = r->attack.method == ATTACK_LABEL_FLIP;
     bool both = flips && w->choice.flip == FLIP_MEAN;
-    bool all = r->attack.method == ATTACK_NONE || (flips && !both);
+    bool turns = r->attack.method == ATTACK_SIGN_FLIP && w->choice.own_sign;
+    bool all = r->attack.method == ATTACK_NONE || turns || (flips && !both);
     memset(r->flipped, 0, w->d * sizeof *r->flipped);
     for (size_t i = 0; i < (all ? w->n : good); i++)
         site_step(r, i, flips && i >= good, both);
+    for (size_t c = good * w->d; turns && c < w->n * w->d; c++)
+        r->row[c] = -r->row[c];
     if (!all && w->f > 0)
         TRY(forge(r, why));
     TRY(aggregate(r, why));
@@ -355,8 +369,12 @@ struct result attack_world_train(const struct attack_world *w, const struct worl
     rng_init_seeded(&r.rng, KEY, seed);
     CLEANUP(free_pointer) double *doubles = calloc((w->n + 1) * w->d, sizeof *doubles);
     CLEANUP(free_pointer) float *floats = calloc((2 * w->n + 4) * w->d, sizeof *floats);
-    if (!doubles || !floats)
+    CLEANUP(free_pointer) size_t *order = calloc(w->n * w->samples, sizeof *order);
+    if (!doubles || !floats || !order)
         return failed(why, RESULT_SYSTEM, "no memory for a training");
+    for (size_t i = 0; i < owners(w); i++)
+        memcpy(order + i * w->samples, w->owned[i], w->owned_count[i] * sizeof *order);
+    r.order = order;
     r.wide = doubles;
     r.theta = floats;
     r.gradient = r.theta + w->d;

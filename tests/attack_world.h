@@ -36,16 +36,22 @@ struct world_choice {
         FLIP_MEAN,     /* all send the mean of what honest sites would send with flipped labels */
         FLIP_CHOICES
     } flip;
-    bool heavy;          /* m <- beta m + g in place of beta m + (1 - beta) g */
-    bool owners_all;     /* hostile sites have data, too */
-    bool by_site;        /* Dirichlet shares of the classes per site, not of sites per class */
-    bool no_replacement; /* a batch has no sample twice, where the site has enough */
-    bool late_noise;     /* noise on the momentum, not on the gradient */
-    bool late_clip;      /* the momentum is clipped, not the gradient */
-    bool per_sample;     /* each sample's gradient is clipped, not the batch's mean */
-    bool clip;           /* to norm 1 also without noise */
-    bool tanh;           /* in place of ReLU */
-    bool mimic_first;    /* mimic copies site 0, not the site that stands out most */
+    enum world_batch {
+        BATCH_REPLACE,  /* samples drawn one by one, with replacement */
+        BATCH_DISTINCT, /* no sample twice in a batch, where the site has enough */
+        BATCH_EPOCH,    /* through all of a site's samples in random order, the last batch short */
+        BATCH_CHOICES
+    } batches;
+    bool heavy;       /* m <- beta m + g in place of beta m + (1 - beta) g */
+    bool owners_all;  /* hostile sites have data, too */
+    bool by_site;     /* Dirichlet shares of the classes per site, not of sites per class */
+    bool late_noise;  /* noise on the momentum, not on the gradient */
+    bool late_clip;   /* the momentum is clipped, not the gradient */
+    bool per_sample;  /* each sample's gradient is clipped, not the batch's mean */
+    bool clip;        /* to norm 1 also without noise */
+    bool tanh;        /* in place of ReLU */
+    bool own_sign;    /* sign flip turns what the site itself would send, not the honest mean */
+    bool mimic_first; /* mimic copies site 0, not the site that stands out most */
 };
 
 /* Honest sites come first. */

@@ -76,6 +76,9 @@ static void print_text(const struct plan *plan, const struct forecast *f, uint64
                (unsigned long long)f->cost.steps);
         printf("  %-34s %.2g at a site of %llu patients\n", "noise to signal of an update",
                f->noise_to_signal, (unsigned long long)patients);
+        if (f->hidden_shift > 0.0)
+            printf("  %-34s %.2g of the mean gradient in each round\n",
+                   "hostile sites can hide in the noise", f->hidden_shift);
     } else {
         printf("  %-34s none\n", "privacy");
     }
@@ -124,6 +127,7 @@ static int print_json(const struct plan *plan, const struct forecast *f, uint64_
                                       "colluders", (int)plan->aggregation.secure_colluders,
                                       "noise_share", f->noise_share, "noise_delta", f->noise_delta,
                                       "robustness_claimed", 0));
+    json_object_set_new(out, "hidden_shift", json_real(f->hidden_shift));
     json_object_set_new(out, "kappa", isfinite(f->kappa) ? json_real(f->kappa) : json_null());
     json_object_set_new(out, "dissimilarity_most",
                         isfinite(f->dissimilarity_most) ? json_real(f->dissimilarity_most)

@@ -7,9 +7,9 @@
  *
  *   bench_digits FILE [KEY=VALUE]... [vary=KEY,KEY...]
  *
- * FILE: lines of 64 pixels from 0 to 16 and the digit, separated by commas. rules= and columns=
- * take names by commas, seeds= a number; the other keys are what the table leaves open (KEYS).
- * vary= runs every combination of the values of the named keys. */
+ * FILE: lines of 64 pixels from 0 to 16 and the digit, separated by commas. rules=, columns= and
+ * attacks= take names by commas, seeds= a number; the other keys are what the table leaves open
+ * (KEYS). vary= runs every combination of the values of the named keys. */
 #include "tests/attack_world.h"
 
 #include <math.h>
@@ -54,7 +54,8 @@ static const struct entry {
     {{"caf", "caf"}, {.964, .963, .518, .956, .947}},
 };
 
-/* What the table leaves open, and the values that each may take; the first is the default. */
+/* What the table leaves open, and the values that each may take; usual is the one that comes
+ * nearest to the table. */
 enum key {
     KEY_SCALE,
     KEY_START,
@@ -67,6 +68,7 @@ enum key {
     KEY_CLIP,
     KEY_CLIPPED,
     KEY_UNIT,
+    KEY_SIGN,
     KEY_MIMIC,
     KEY_SPLIT,
     KEYS
@@ -74,24 +76,26 @@ enum key {
 static const struct {
     const char *name;
     const char *value[VALUES_MAX];
+    size_t usual;
 } OPEN[KEYS] = {
-    [KEY_SCALE] = {"scale", {"std", "16", "symmetric", "centred", "whole", "8"}},
-    [KEY_START] = {"start", {"uniform", "nobias", "he", "glorot", "lecun", "small"}},
-    [KEY_FLIP] = {"flip", {"borrowed", "own", "mean"}},
-    [KEY_MOMENTUM] = {"momentum", {"mean", "sum"}},
-    [KEY_OWNERS] = {"owners", {"honest", "all"}},
-    [KEY_DEAL] = {"deal", {"class", "site"}},
-    [KEY_BATCH] = {"batch", {"replace", "distinct"}},
-    [KEY_NOISE] = {"noise", {"gradient", "momentum"}},
-    [KEY_CLIP] = {"clip", {"noise", "always"}},
-    [KEY_CLIPPED] = {"clipped", {"batch", "momentum", "sample"}},
-    [KEY_UNIT] = {"unit", {"relu", "tanh"}},
-    [KEY_MIMIC] = {"mimic", {"first", "spread"}},
-    [KEY_SPLIT] = {"split", {"seed", "fixed"}},
+    [KEY_SCALE] = {"scale", {"16", "std", "symmetric", "centred", "whole", "8"}, 0},
+    [KEY_START] = {"start", {"uniform", "nobias", "he", "glorot", "lecun", "small"}, START_HE},
+    [KEY_FLIP] = {"flip", {"borrowed", "own", "mean"}, FLIP_MEAN},
+    [KEY_MOMENTUM] = {"momentum", {"mean", "sum"}, 0},
+    [KEY_OWNERS] = {"owners", {"honest", "all"}, 0},
+    [KEY_DEAL] = {"deal", {"class", "site"}, 0},
+    [KEY_BATCH] = {"batch", {"replace", "distinct", "epoch"}, BATCH_REPLACE},
+    [KEY_NOISE] = {"noise", {"gradient", "momentum"}, 0},
+    [KEY_CLIP] = {"clip", {"noise", "always"}, 0},
+    [KEY_CLIPPED] = {"clipped", {"batch", "momentum", "sample"}, 0},
+    [KEY_UNIT] = {"unit", {"relu", "tanh"}, 0},
+    [KEY_SIGN] = {"sign", {"mean", "own"}, 1},
+    [KEY_MIMIC] = {"mimic", {"first", "spread"}, 0},
+    [KEY_SPLIT] = {"split", {"seed", "fixed", "order"}, 0},
 };
 
 struct options {
-    const char *path, *rules, *columns, *vary;
+    const char *path, *rules, *columns, *attacks, *vary;
     size_t seeds;
     size_t chosen[KEYS];
 };
@@ -133,6 +137,8 @@ static bool set_key(const char *text, size_t chosen[KEYS])
 static bool parse(int argc, char **argv, struct options *o)
 {
     *o = (struct options){.seeds = 8};
+    for (size_t k = 0; k < KEYS; k++)
+        o->chosen[k] = OPEN[k].usual;
     if (argc < 2)
         return false;
     o->path = argv[1];
@@ -143,6 +149,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->rules = argv[i] + 6;
         else if (strncmp(argv[i], "columns=", 8) == 0)
             o->columns = argv[i] + 8;
+        else if (strncmp(argv[i], "attacks=", 8) == 0)
+            o->attacks = argv[i] + 8;
         else if (strncmp(argv[i], "vary=", 5) == 0)
             o->vary = argv[i] + 5;
         else if (!set_key(argv[i], o->chosen))
@@ -229,18 +237,20 @@ static void open_world(const struct digits *data, const size_t chosen[KEYS],
                                       .heavy = chosen[KEY_MOMENTUM] == 1,
                                       .owners_all = chosen[KEY_OWNERS] == 1,
                                       .by_site = chosen[KEY_DEAL] == 1,
-                                      .no_replacement = chosen[KEY_BATCH] == 1,
+                                      .batches = (enum world_batch)chosen[KEY_BATCH],
                                       .late_noise = chosen[KEY_NOISE] == 1,
                                       .clip = chosen[KEY_CLIP] == 1,
                                       .late_clip = chosen[KEY_CLIPPED] == 1,
                                       .per_sample = chosen[KEY_CLIPPED] == 2,
                                       .tanh = chosen[KEY_UNIT] == 1,
+                                      .own_sign = chosen[KEY_SIGN] == 1,
                                       .mimic_first = chosen[KEY_MIMIC] == 0};
     attack_world_open(w);
     memcpy(w->x, data->x, data->count * PIXELS * sizeof *w->x);
     memcpy(w->label, data->label, data->count * sizeof *w->label);
     rng_init_seeded(&rng, KEY_BYTES, chosen[KEY_SPLIT] == 1 ? 0 : seed);
-    attack_world_shuffle(w, &rng);
+    if (chosen[KEY_SPLIT] != 2)
+        attack_world_shuffle(w, &rng);
     rng_init_seeded(&rng, KEY_BYTES, 1000 + seed);
     attack_world_deal(w, column->alpha, &rng);
 }
@@ -270,7 +280,7 @@ static struct outcome over_pairs(size_t seeds, double reached[SEEDS_MAX][WORLD_A
             o.attack[a] += reached[i][a] / (double)seeds;
     for (size_t i = 0; i < seeds; i++)
         for (size_t j = 0; j < i; j++, pairs++) {
-            pair[pairs] = 2.0;
+            pair[pairs] = (double)INFINITY;
             for (size_t a = 0; a < WORLD_ATTACKS; a++)
                 pair[pairs] = fmin(pair[pairs], (reached[i][a] + reached[j][a]) / 2.0);
         }
@@ -294,8 +304,10 @@ static struct outcome run_entry(const struct options *o, const struct digits *da
         struct attack_world w;
         open_world(data, chosen, column, s + 1, &w);
         for (size_t a = 0; a < WORLD_ATTACKS; a++)
-            if (!ok(attack_world_train(&w, &entry->rule, WORLD_ATTACK[a], column->ratio, s + 1,
-                                       &reached[s][a], &why))) {
+            if (!listed(o->attacks, WORLD_ATTACK[a]))
+                reached[s][a] = (double)INFINITY;
+            else if (!ok(attack_world_train(&w, &entry->rule, WORLD_ATTACK[a], column->ratio, s + 1,
+                                            &reached[s][a], &why))) {
                 fprintf(stderr, "%s\n", why.text);
                 exit(1);
             }
@@ -310,7 +322,8 @@ static void print_entry(const struct entry *entry, size_t column, const struct o
            entry->rule.name, COLUMN[column].name, entry->table[column], out->mean, out->low,
            out->high, out->least, out->most, out->mean - entry->table[column]);
     for (size_t a = 0; a < WORLD_ATTACKS; a++)
-        printf(" %s %.3f", WORLD_ATTACK[a], out->attack[a]);
+        if (isfinite(out->attack[a]))
+            printf(" %s %.3f", WORLD_ATTACK[a], out->attack[a]);
     printf("\n");
     fflush(stdout);
 }
@@ -364,8 +377,8 @@ int main(int argc, char **argv)
     static struct digits data;
     struct options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: bench_digits FILE [rules=NAMES] [columns=NAMES] [seeds=2..32] "
-                        "[vary=KEYS] [KEY=VALUE]...\n");
+        fprintf(stderr, "usage: bench_digits FILE [rules=NAMES] [columns=NAMES] [attacks=NAMES] "
+                        "[seeds=2..32] [vary=KEYS] [KEY=VALUE]...\n");
         for (size_t k = 0; k < KEYS; k++)
             for (size_t v = 0; v < VALUES_MAX && OPEN[k].value[v]; v++)
                 fprintf(stderr, "%s%s=%s", v ? " | " : "\n  ", OPEN[k].name, OPEN[k].value[v]);

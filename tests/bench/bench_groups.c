@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What secret random groups cost: 10,000 sites of which 500 are hostile, 256 coordinates, error of
+/* What secret random groups cost: 10,000 sites of which some are hostile, 256 coordinates, error of
  * the result in units of what the honest mean itself misses the truth by, for rules over all sites
  * at once and for groups of 100 with a rule over the groups.
  *
- *   bench_groups [heavy]    heavy: Student-t with three degrees of freedom instead of Gaussian */
+ *   bench_groups [heavy] [hostile=N]
+ *
+ * heavy: Student-t with three degrees of freedom instead of Gaussian. N divides 10,000; 500. */
 #include "coordinator/aggregate/attack.h"
 #include "coordinator/aggregate/group.h"
 
@@ -13,9 +15,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { SITES = 10000, HOSTILE = 500, HONEST = SITES - HOSTILE, D = 256, DRAWS = 3 };
+enum { SITES = 10000, D = 256, DRAWS = 3 };
 
 static const unsigned char KEY[RNG_KEY_BYTES] = "cost of groups";
+
+static size_t hostile = 500;
 
 static const struct method {
     const char *name;
@@ -70,7 +74,7 @@ static double draw(struct rng *rng, bool heavy)
 struct sites {
     float *x;
     const float **rows;   /* [SITES] */
-    const float **honest; /* [HONEST] of them */
+    const float **honest; /* of them */
 };
 
 /* Honest sites around 1; hostile ones stand anywhere among them. */
@@ -81,7 +85,7 @@ static void fill(struct sites *s, const struct forged *forged, bool heavy, uint6
     rng_init_seeded(&rng, KEY, seed);
     for (size_t i = 0; i < SITES; i++) {
         s->rows[i] = s->x + i * D;
-        if (i % (SITES / HOSTILE) != 7)
+        if (i % (SITES / hostile) != 7)
             s->honest[good++] = s->rows[i];
         for (size_t c = 0; c < D; c++)
             s->x[i * D + c] = (float)(1.0 + draw(&rng, heavy));
@@ -91,9 +95,9 @@ static void fill(struct sites *s, const struct forged *forged, bool heavy, uint6
     if (forged->attack) {
         struct attack_choice choice;
         struct attack_view view = {.n = SITES,
-                                   .f = HOSTILE,
+                                   .f = hostile,
                                    .d = D,
-                                   .honest_count = HONEST,
+                                   .honest_count = SITES - hostile,
                                    .honest = s->honest,
                                    .own = s->honest[0]};
         if (!ok(attack_parse(forged->attack, &choice, &why)) ||
@@ -102,7 +106,7 @@ static void fill(struct sites *s, const struct forged *forged, bool heavy, uint6
     }
     for (size_t c = 0; !forged->attack && c < D; c++)
         bad[c] = (float)(1.0 + forged->shift);
-    for (size_t i = 7; i < SITES; i += SITES / HOSTILE)
+    for (size_t i = 7; i < SITES; i += SITES / hostile)
         memcpy(s->x + i * D, bad, D * sizeof *bad);
     free(bad);
 }
@@ -119,7 +123,7 @@ static void run_all(const struct sites *s, const char *rule, float *out)
 {
     static float column[SITES];
     size_t drop = strcmp(rule, "median") == 0         ? (SITES - 1) / 2
-                  : strcmp(rule, "trimmed-mean") == 0 ? HOSTILE
+                  : strcmp(rule, "trimmed-mean") == 0 ? hostile
                                                       : 0;
     for (size_t c = 0; c < D; c++) {
         double sum = 0.0;
@@ -145,7 +149,7 @@ static void run_groups(const struct sites *s, const struct method *m, uint64_t s
         !ok(agg_rule_parse(m->inner, &inner, &why)) || !ok(agg_rule_parse(m->outer, &outer, &why)))
         exit(1);
     agg_rule_set_f(&outer, groups.count / 10);
-    if (!ok(group_run(&groups, &inner, HOSTILE, &outer, &source, 2, out, &why))) {
+    if (!ok(group_run(&groups, &inner, hostile, &outer, &source, 2, out, &why))) {
         fprintf(stderr, "%s: %s\n", m->name, why.text);
         exit(1);
     }
@@ -159,12 +163,21 @@ static double error_of(const float *out)
     double square = 0.0;
     for (size_t c = 0; c < D; c++)
         square += ((double)out[c] - 1.0) * ((double)out[c] - 1.0);
-    return sqrt(square / D) * sqrt((double)HONEST);
+    return sqrt(square / D) * sqrt((double)(SITES - hostile));
 }
 
 int main(int argc, char **argv)
 {
-    bool heavy = argc > 1 && strcmp(argv[1], "heavy") == 0;
+    bool heavy = false;
+    for (int i = 1; i < argc; i++) {
+        heavy = heavy || strcmp(argv[i], "heavy") == 0;
+        if (strncmp(argv[i], "hostile=", 8) == 0)
+            hostile = strtoul(argv[i] + 8, NULL, 10);
+    }
+    if (hostile < 1 || hostile > SITES / 8 || SITES % hostile != 0) {
+        fprintf(stderr, "hostile= takes a divisor of %d up to %d\n", SITES, SITES / 8);
+        return 2;
+    }
     double error[METHOD_COUNT][FORGED_COUNT] = {{0}};
     double seconds[METHOD_COUNT] = {0};
     struct sites s = {calloc((size_t)SITES * D, sizeof(float)), calloc(SITES, sizeof(float *)),
@@ -184,7 +197,7 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("%d sites, %d hostile, d %d, %s; error over that of the honest mean\n", SITES, HOSTILE,
+    printf("%d sites, %zu hostile, d %d, %s; error over that of the honest mean\n", SITES, hostile,
            D, heavy ? "Student-t(3)" : "Gaussian");
     printf("%-40s", "");
     for (size_t a = 0; a < FORGED_COUNT; a++)
