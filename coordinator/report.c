@@ -9,6 +9,8 @@
 #include "coordinator/statement.h"
 #include "coordinator/status.h"
 #include "proto/base/clock.h"
+#include "proto/transfer.h"
+#include "proto/transfer_pack.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -31,6 +33,7 @@ struct builder {
     char researcher[PLAN_NAME_BYTES];
     struct site_sum sums[PLAN_SITES_MAX];
     uint64_t update_bytes, updates;
+    uint64_t model_bytes, model_plain_bytes; /* the model to one site, as sent and unpacked */
     double round_seconds;
     uint32_t rounds_timed;
     json_t *rounds;
@@ -362,6 +365,8 @@ static void put_times(const struct builder *b, json_t *report)
                         number(b->rounds_timed ? b->round_seconds / b->rounds_timed : (double)NAN));
     json_object_set_new(report, "bytes_per_update",
                         integer(b->updates ? b->update_bytes / b->updates : 0));
+    json_object_set_new(report, "bytes_per_model", integer(b->model_bytes));
+    json_object_set_new(report, "bytes_per_model_unpacked", integer(b->model_plain_bytes));
 }
 
 /* What the cross-site matrix gives reason to ask about. */
@@ -434,6 +439,24 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     return report;
 }
 
+/* What the best model weighs on its way to one site; 0 while there is none. */
+static void weigh_model(struct builder *b)
+{
+    const struct study *s = &b->study;
+    struct store_bytes plain = {0};
+    unsigned char *packed = NULL;
+    size_t n = 0;
+    struct why why;
+    if (!ok(store_read_model(b->store, s->best_round > 0 ? s->best : s->model, &plain, &why)))
+        return;
+    if (ok(transfer_pack(plain.bytes, plain.n, &packed, &n, &why))) {
+        b->model_bytes = transfer_cipher_bytes(packed ? n : plain.n);
+        b->model_plain_bytes = transfer_cipher_bytes(plain.n);
+    }
+    free(packed);
+    free(plain.bytes);
+}
+
 static struct result gather(struct builder *b, const char *study, struct why *why)
 {
     struct store_bytes plan = {0};
@@ -447,6 +470,7 @@ static struct result gather(struct builder *b, const char *study, struct why *wh
     TRY(store_each_record(b->store, study, visit_record, b, why));
     join_curve(b);
     join_figures(b);
+    weigh_model(b);
     return DONE;
 }
 

@@ -176,6 +176,11 @@ static void put_tiles(FILE *out, const json_t *report)
         html_bytes(out, number_at(report, "bytes_per_update"));
         close_tile(out, "sent by a site<br/>for one update");
     }
+    if (has(report, "bytes_per_model")) {
+        open_tile(out);
+        html_bytes(out, number_at(report, "bytes_per_model"));
+        close_tile(out, "sent to a site<br/>with the model");
+    }
     if (has(report, "seconds_per_round")) {
         open_tile(out);
         html_seconds(out, number_at(report, "seconds_per_round"));

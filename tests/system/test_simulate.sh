@@ -37,6 +37,8 @@ same_figures() {
 check "simulated and real model are the same, bit for bit" same_model
 check "simulated and real figures are the same" same_figures
 check "the simulated log verifies" holds "$dir/twin/report.json" "r['audit_verified']"
+check "the report tells what a model weighs on the wire" holds "$dir/twin/report.json" \
+    "0 < r['bytes_per_model'] <= r['bytes_per_model_unpacked'] and r['bytes_per_update'] > 0"
 
 # Files in the plan's form beside each other, no folders of sites.
 for site in north south east west; do

@@ -1,0 +1,61 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every table of docs/evidence.md about attacks on stroke, brain injury and heart, in one go.
+#
+# usage: gallery.sh CONSILIUM DATA [TABLE]...
+#
+# DATA holds stroke/encoded, tbi/encoded and heart/encoded. Tables: stroke, stroke-2, stroke-draws, tbi, tbi-2,
+# tbi-draws, tbi-rules, heart, heart-2, heart-rules, codecs; all of them by default. Each is printed as it is made.
+set -eu
+[ $# -ge 2 ] || { sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2; }
+consilium=$1
+data=$2
+shift 2
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+plans=$here/../../deploy/plans
+
+attacks() # NAME PLAN OPTIONS...
+{
+    printf '\n== %s\n' "$1"
+    plan=$plans/$2.yaml
+    folder=$data/${1%%-*}/encoded
+    shift 2
+    python3 -u "$here/attacks.py" "$plan" "$folder" --consilium "$consilium" "$@"
+}
+
+stroke="--hostile uk,netherlands --rules nnm+trimmed-mean --max-share 0.2"
+tbi="--hostile peg,skb --max-share 0.1"
+heart="--hostile cleveland,switzerland --max-share 0.25"
+
+one()
+{
+    # shellcheck disable=SC2086 # options are words
+    case $1 in
+    stroke) attacks stroke stroke-encoded $stroke ;;
+    stroke-2) attacks stroke-2 stroke-private --epsilon 2 $stroke ;;
+    stroke-draws) attacks stroke-draws stroke-private --epsilon 2 $stroke --attacks min-sum,min-max,alie,sign-flip,backdoor --repeat 6 ;;
+    tbi) attacks tbi tbi $tbi --rules nnm+trimmed-mean ;;
+    tbi-2) attacks tbi-2 tbi-private --epsilon 2 $tbi --rules nnm+trimmed-mean ;;
+    tbi-draws) attacks tbi-draws tbi-private --epsilon 2 $tbi --rules nnm+trimmed-mean --attacks min-max,min-sum,scale,sign-flip --repeat 4 --each ;;
+    tbi-rules)
+        attacks tbi-rules tbi-private --epsilon 2 $tbi --rules nnm+trimmed-mean,caf,trimmed-mean,nnm+geomedian --attacks min-max,min-sum --repeat 3 --each
+        attacks tbi-rules tbi-private --epsilon 2 $tbi --rules nnm+trimmed-mean --momentum 0.9 --attacks min-max,min-sum --repeat 3 --each
+        ;;
+    heart) attacks heart heart $heart --rules nnm+trimmed-mean,weighted-mean ;;
+    heart-2) attacks heart-2 heart --private-as "$plans/stroke-private.yaml" --epsilon 2 $heart --rules nnm+trimmed-mean --repeat 4 --each ;;
+    heart-rules) attacks heart-rules heart $heart --rules nnm+trimmed-mean,caf,trimmed-mean,nnm+geomedian,arc+nnm+trimmed-mean --attacks sign-flip,label-flip,ipm,min-max,nan --each ;;
+    codecs)
+        printf '\n== codecs\n'
+        python3 -u "$here/codecs.py" "$consilium" "$plans/stroke-encoded.yaml" "$data/stroke/encoded"
+        ;;
+    *)
+        echo "there is no table $1" >&2
+        exit 2
+        ;;
+    esac
+}
+
+[ $# -gt 0 ] || set -- stroke stroke-2 stroke-draws tbi tbi-2 tbi-draws tbi-rules heart heart-2 heart-rules codecs
+for table in "$@"; do
+    one "$table"
+done
