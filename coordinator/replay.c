@@ -43,6 +43,11 @@ static struct result read_head(struct replay *replay, struct why *why)
     size_t n = 0;
     unsigned char signature[CHAIN_SIGNATURE_BYTES], *key = replay->outcome->public_key;
     TRY(fs_join(path, replay->options->folder, "head.json", why));
+    if (!fs_exists(path))
+        return failed(why, RESULT_INPUT,
+                      "%s holds no head.json: 'consilium audit export' makes the "
+                      "folder to verify",
+                      replay->options->folder);
     TRY(fs_read(path, HEAD_FILE_MAX, &text, &n, why));
     json_t *head = json_loadb(text, n, 0, NULL);
     replay->signed_head.count = (uint64_t)json_integer_value(json_object_get(head, "count"));

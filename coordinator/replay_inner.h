@@ -48,6 +48,23 @@ const struct replay_study *replay_promoted(const struct replay_world *world,
 struct result replay_ledger(struct replay_world *world, const unsigned char *family,
                             struct family_ledger **ret_ledger, struct why *why) MUST_CHECK;
 
+/* A site's part in a task, as its entries tell it. */
+struct replay_part {
+    bool counted, aside, refused, declined, missed;
+    bool late; /* refused by the aggregation, after the task's end */
+    char reason[MESSAGE_REASON_BYTES];
+};
+
+/* The open task, or the last one. */
+struct replay_course {
+    uint32_t task;
+    bool over;  /* completed or aborted */
+    bool owes;  /* completed, and its model or pooled figures are not told yet */
+    bool gated; /* its gate decision was told */
+    char asked[2 * PLAN_HASH_BYTES + 1]; /* the model that sites were asked about */
+    struct replay_part site[PLAN_SITES_MAX];
+};
+
 /* A study as the log tells it. */
 struct replay_study {
     struct replay_world *world;
@@ -64,6 +81,7 @@ struct replay_study {
     bool counted[PLAN_SITES_MAX];         /* delivered in the open task */
     bool refused[PLAN_SITES_MAX];         /* refused on arrival in the open task */
     bool quarantining[PLAN_SITES_MAX];    /* its quarantine must be the next thing told of it */
+    struct replay_course course;
     struct server server;
     size_t updates_count, evaluations_count;
     struct combine_update updates[PLAN_SITES_MAX];
@@ -74,6 +92,17 @@ struct replay_study {
     struct combine_words words; /* of the secure round under way */
     uint32_t first;             /* its KEYS task */
 };
+
+/* replay_course.c: every entry of a study that no validation is under way in. */
+struct result replay_course(struct replay_study *study, const json_t *entry, uint32_t site,
+                            struct why *why) MUST_CHECK;
+/* The refusals told after the task's end are those of the round computed again. */
+struct result replay_late_refusals(const struct replay_study *study,
+                                   const struct combine_outcome *made, struct why *why) MUST_CHECK;
+/* A "pooled" entry, with its score computed again, or a "finished" one: the best round and model.
+ */
+struct result replay_best(struct replay_study *study, const json_t *entry, double score,
+                          struct why *why) MUST_CHECK;
 
 /* replay_round.c: what the log tells of a training round.
  *

@@ -4,6 +4,7 @@
 #include "coordinator/replay_inner.h"
 
 #include "coordinator/entry.h"
+#include "coordinator/study_conduct.h"
 #include "proto/base/cleanup.h"
 #include "proto/envelope.h"
 
@@ -50,6 +51,24 @@ struct result replay_budget(struct replay_study *study, const json_t *entry, uin
                             const struct payload_update *update, struct why *why)
 {
     double said = json_number_value(json_object_get(entry, "epsilon_spent"));
+    const struct {
+        const char *key;
+        double value;
+    } SIGNED[] = {{"epsilon_budget", update->epsilon_budget},
+                  {"seconds", update->seconds},
+                  {"peak_memory_kb", (double)update->peak_memory_kb},
+                  {"declared_patients", (double)update->declared_patients}};
+    for (size_t i = 0; i < sizeof SIGNED / sizeof *SIGNED; i++) {
+        const json_t *value = json_object_get(entry, SIGNED[i].key);
+        if (value && json_number_value(value) != SIGNED[i].value)
+            return failed(why, RESULT_REFUSED, "'%s' signed another '%s' than the log tells",
+                          study->plan.sites[site].name, SIGNED[i].key);
+    }
+    if (update->declared_patients != study->members.members[site].declared_patients)
+        return failed(why, RESULT_REFUSED,
+                      "'%s' signed %llu declared patients, the log has it take part with %llu",
+                      study->plan.sites[site].name, (unsigned long long)update->declared_patients,
+                      (unsigned long long)study->members.members[site].declared_patients);
     if (said != update->epsilon_spent || update->epsilon_spent < study->spent[site])
         return failed(why, RESULT_REFUSED, "the privacy spending of '%s' does not add up",
                       study->plan.sites[site].name);
@@ -102,9 +121,11 @@ struct result replay_refused(struct replay_study *study, const json_t *entry, ui
 struct result replay_quarantined(struct replay_study *study, const json_t *entry, uint32_t site,
                                  struct why *why)
 {
-    (void)entry;
     if (!study->quarantining[site])
         return failed(why, RESULT_REFUSED, "'%s' was quarantined without the flags for it",
+                      name_of(study, site));
+    if (strcmp(text_of(entry, "reason"), study->members.members[site].quarantine) != 0)
+        return failed(why, RESULT_REFUSED, "'%s' was quarantined for another reason than is told",
                       name_of(study, site));
     study->quarantining[site] = false;
     return DONE;
@@ -204,32 +225,36 @@ static struct result keep_conduct(struct replay_study *study, const struct combi
                                   struct why *why)
 {
     struct anomaly_policy policy = study_conduct_policy(&study->members);
+    study->members.round = study->server.round;
     for (uint32_t i = 0; i < study->plan.sites_count; i++)
         if (study->refused[i] &&
-            anomaly_site_step(&policy, &study->members.members[i].conduct, ANOMALY_REJECTED))
+            anomaly_site_step(&policy, &study->members.members[i].conduct, ANOMALY_REJECTED)) {
+            conduct_quarantine_reason(&study->members, i, study->course.site[i].reason);
             study->quarantining[i] = true;
+        }
     CLEANUP(free_pointer) struct study_mark *marks = NULL;
     size_t count = 0;
     TRY(combine_marks(made, &marks, &count, why));
     for (size_t i = 0; i < count; i++)
         if (anomaly_site_step(&policy, &study->members.members[marks[i].site].conduct,
-                              marks[i].flags))
+                              marks[i].flags)) {
+            conduct_quarantine_reason(&study->members, marks[i].site, marks[i].sentence);
             study->quarantining[marks[i].site] = true;
+        }
     return DONE;
 }
 
 static struct result check_models(struct replay_study *study, const json_t *entry, struct why *why)
 {
     const struct server *server = &study->server;
-    unsigned char ignored[PLAN_HASH_BYTES];
     TRY(replay_check_model(entry, "model", server->round, server->parameters, server->d,
                            study->model, why));
     CLEANUP(free_pointer) float *candidate = malloc(server->d * sizeof *candidate);
     if (!candidate)
         return failed(why, RESULT_SYSTEM, "out of memory for the model");
     server_candidate(server, candidate);
-    return replay_check_model(entry, "candidate", server->round, candidate, server->d, ignored,
-                              why);
+    return replay_check_model(entry, "candidate", server->round, candidate, server->d,
+                              study->members.candidate, why);
 }
 
 /* By the sites' updates, or, where the coordinator saw only their sum, by that. */
@@ -267,6 +292,8 @@ struct result replay_model(struct replay_study *study, const json_t *entry,
         r = check_models(study, entry, why);
     if (ok(r))
         r = check_record(study, entry, &made, why);
+    if (ok(r) && !study->plan.aggregation.secure)
+        r = replay_late_refusals(study, &made, why);
     if (ok(r))
         r = keep_conduct(study, &made, why);
     combine_outcome_free(&made);

@@ -143,6 +143,7 @@ struct result replay_launch(const char *folder, unsigned threads, const json_t *
         snprintf(study->members.members[i].name, PLAN_NAME_BYTES, "%s", study->plan.sites[i].name);
     }
     conduct_launch(&study->members, &study->plan);
+    study->members.best_score = (double)-INFINITY;
     *ret_study = study;
     return DONE;
 }
@@ -283,6 +284,12 @@ static struct result counted(struct replay_study *study, const json_t *entry, ui
         r = replay_update(study, entry, site, object.payload, object.payload_n, object.base, why);
     else if (ok(r))
         r = keep_evaluation(study, site, &object, why);
+    char base[HEX_HASH_BYTES];
+    hex_hash(base, object.base);
+    if (ok(r) && kind_of(entry) == TASK_EVALUATE && !study->validating &&
+        strcmp(base, study->course.asked) != 0)
+        r = failed(why, RESULT_REFUSED, "'%s' evaluated another model than the task's",
+                   study->plan.sites[site].name);
     free(object.file);
     outcome->objects += ok(r);
     return r;
@@ -314,6 +321,13 @@ static struct result pooled(struct replay_study *study, const json_t *entry,
                    "round %u: the figures pooled from the archived evaluations are not those that "
                    "were recorded",
                    study->server.round);
+    if (ok(r) && !same_hash(entry, "candidate", study->members.candidate))
+        r = failed(why, RESULT_REFUSED, "round %u: other figures' model is named",
+                   study->server.round);
+    if (ok(r))
+        r = replay_best(study, entry, pooling.score, why);
+    if (ok(r) && study->server.round >= study->plan.training.rounds && !study->course.gated)
+        r = failed(why, RESULT_REFUSED, "the last round was evaluated, and no gate is told of");
     json_decref(again);
     free(record);
     free(detail);
@@ -327,6 +341,7 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
     const char *kind = text_of(entry, "kind");
     TRY(replay_validation(study, entry, outcome, why));
     uint32_t site = study_find(&study->members, text_of(entry, "site"));
+    TRY(replay_course(study, entry, site, why));
     bool of_site = site < study->members.members_count;
     if (strcmp(kind, "allowed") == 0 && of_site) {
         study->members.members[site].verdict = MEMBER_ALLOWED;
@@ -346,8 +361,12 @@ struct result replay_entry(struct replay_study *study, const json_t *entry,
         return replay_released(study, entry, site, why);
     if (strcmp(kind, "model") == 0)
         return replay_model(study, entry, outcome, why);
-    if (strcmp(kind, "gate") == 0)
+    if (strcmp(kind, "gate") == 0) {
+        study->course.gated = true;
         return replay_gate(study, entry, outcome, why);
+    }
+    if (strcmp(kind, "finished") == 0 && !study->validating)
+        TRY(replay_best(study, entry, 0.0, why));
     if (strcmp(kind, "stage") == 0)
         replay_stage(study->world, entry, study);
     if (strcmp(kind, "pooled") == 0)

@@ -52,20 +52,25 @@ void conduct_refuse(struct study *study, const struct study_event *event, struct
     }
 }
 
-/* Keeps a site's conduct after a round; the round that leads to quarantine is told. */
-static void keep(struct study *study, uint32_t site, unsigned flags, const char *sentence,
-                 struct effects *effects)
+void conduct_quarantine_reason(struct study *study, uint32_t site, const char *sentence)
 {
     struct study_member *member = &study->members[site];
-    struct anomaly_policy policy = study_conduct_policy(study);
-    if (!anomaly_site_step(&policy, &member->conduct, flags))
-        return;
     char text[2 * MESSAGE_REASON_BYTES];
     snprintf(text, sizeof text,
              "quarantined after round %u: its updates are recorded but do not count until an "
              "operator releases it (%u flagged rounds; the last: %s)",
              study->round, member->conduct.open, sentence);
     reason_set(member->quarantine, text);
+}
+
+/* Keeps a site's conduct after a round; the round that leads to quarantine is told. */
+static void keep(struct study *study, uint32_t site, unsigned flags, const char *sentence,
+                 struct effects *effects)
+{
+    struct anomaly_policy policy = study_conduct_policy(study);
+    if (!anomaly_site_step(&policy, &study->members[site].conduct, flags))
+        return;
+    conduct_quarantine_reason(study, site, sentence);
     effect_note(effects, NOTE_QUARANTINED, site);
 }
 

@@ -25,6 +25,9 @@ void conduct_refuse(struct study *study, const struct study_event *event, struct
 void conduct_keep(struct study *study, const struct study_event *event, const bool *arrived,
                   struct effects *effects);
 
+/* The sentence about a site whose conduct has just led to quarantine, into its member. */
+void conduct_quarantine_reason(struct study *study, uint32_t site, const char *sentence);
+
 /* STUDY_EVENT_RELEASED: quarantine ends, with an operator's reason. */
 struct result conduct_release(struct study *study, const struct study_event *event,
                               struct effects *effects, struct why *why) MUST_CHECK;

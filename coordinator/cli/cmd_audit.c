@@ -252,6 +252,23 @@ static void print_outcome(const struct replay_outcome *o, bool json, bool pinned
     print_count(o->witnesses, "site signed as witness", "sites signed as witnesses", "\n");
     if (!pinned)
         puts("note: checked with the key in head.json; --as FOLDER checks it is the coordinator's");
+    if (o->tree_heads == 0)
+        puts("note: there is no tree.head of this log here: an export writes one");
+    if (o->witnesses == 0)
+        puts("note: no site's signature is here: only the coordinator vouches that no other log is "
+             "shown to others; compare the head with one that a site or an earlier export holds");
+}
+
+/* A failure for programs, beside the sentence for people. */
+static int print_failure(struct result r, const struct why *why, bool json)
+{
+    if (json) {
+        json_t *o = json_pack("{s:b, s:s}", "verified", 0, "reason", why->text);
+        json_dumpf(o, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(o);
+    }
+    return cli_fail(r, why);
 }
 
 static bool parse_threads(const char *text, unsigned *ret_threads)
@@ -292,7 +309,7 @@ static int cmd_verify(int argc, char **argv)
     if (ok(r))
         r = replay_verify(&options, &outcome, &why);
     if (!ok(r))
-        return cli_fail(r, &why);
+        return print_failure(r, &why, json);
     print_outcome(&outcome, json, folder != NULL);
     return CLI_OK;
 }

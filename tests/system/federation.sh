@@ -100,6 +100,17 @@ holds() {
     }
 }
 
+# lie TEXT DROP-OR-CHANGE KIND ROUND [OLD NEW]: dir/audit with one entry left out or changed, signed anew by the
+# coordinator's own key from end to end, is refused with TEXT.
+lie() {
+    lie_text=$1
+    shift
+    rm -rf "$dir/lie"
+    cp -r "$dir/audit" "$dir/lie"
+    python3 "$(dirname "$0")/rewrite_log.py" "$dir/lie" "$dir/consortium/coordinator/sign.key" "$@" &&
+        refuses 1 "$lie_text" by consortium/operator audit verify "$dir/lie"
+}
+
 # ---- processes -----------------------------------------------------------------------------------
 pid_of() { cat "$dir/pid/$1" 2>/dev/null || echo 0; }
 # launch_process NAME COMMAND...: in the background; its log is log/NAME.

@@ -59,6 +59,14 @@ check "rounds were computed" holds "$dir/verify.7" "r['rounds'] >= 5 and r['veri
 entry() { grep -c "\"kind\":\"$1\"" "$dir/audit/log.jsonl"; }
 check "quarantine and release stand in the log" test "$(entry quarantined)" = 1 -a "$(entry released)" = 1
 check "so does every update that was set aside" test "$(entry set-aside)" -ge 1
+quarantined_in=$(sed -n 's/.*"kind":"quarantined".*\\"round\\":\([0-9]*\).*/\1/p' "$dir/audit/log.jsonl")
+check "signed anew, a log hides no quarantine" lie "does not tell that 'mole' was quarantined" drop quarantined "$quarantined_in"
+check "gives no other reason for it" lie "another reason" change quarantined "$quarantined_in" "flagged rounds" "bad rounds"
+check "hides no refusal" lie "tells it otherwise" drop refused 1
+check "accuses nobody else" lie "tells it otherwise" change refused 1 mole north
+check "declares no other patients" lie "signed another" change counted 1 '"declared_patients":200' '"declared_patients":900'
+check "leaves out no end of a task" lie "told of twice|does not tell its end" drop task-completed 1
+check "passes nobody off as silent" lie "lists other sites" change task-completed 1 '"north",' ''
 check "threads that are no number" refuses 2 "from 1 to" by uma audit verify "$dir/audit" --threads 0
 check "the report shows it" by ada report guarded --out "$dir/report"
 check "with the figures of each update" holds "$dir/report/report.json" \

@@ -20,6 +20,10 @@ check "the log goes home" by consortium/operator audit export --out "$dir/audit"
 by consortium/operator audit verify "$dir/audit" --json >"$dir/verify.json" 2>&1 || true
 check "and both signed it as witnesses" holds "$dir/verify.json" "r['verified'] and r['witnesses'] == 2"
 
+check "signed anew, a log leaves out no gate" lie "no gate is told" drop gate 2
+check "and names no other best round" lie "the log says another" change finished 2 '"best_round":[0-9]*' '"best_round":7'
+check "nor leaves figures out" lie "what came of it" drop pooled 2
+
 prove() {
     by ada audit prove "$dir/audit" --entry 3 --out "$dir/proof.json" &&
         by ada audit prove --check "$dir/proof.json" --json >"$dir/proved.json" &&
