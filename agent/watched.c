@@ -25,6 +25,12 @@ struct result watched_start(struct watched *watched, const struct folder *folder
     TRY(fs_join(watched->path[0], folder->keys, "tls.crt", why));
     memcpy(watched->path[1], folder->policy, FS_PATH_BYTES);
     memcpy(watched->path[2], folder->mapping, FS_PATH_BYTES);
+    struct mapping mapping = {0};
+    watched->path[WATCHED_DATA][0] = '\0';
+    if (fs_exists(folder->mapping) &&
+        !ok(folder_mapping(folder, &mapping, watched->path[WATCHED_DATA], NULL)))
+        watched->path[WATCHED_DATA][0] = '\0'; /* the vault says what is wrong with it */
+    mapping_free(&mapping);
     watched_look(watched);
     return DONE;
 }
@@ -51,8 +57,10 @@ bool watched_changed(const struct watched *watched)
 {
     for (size_t i = 0; i < WATCHED_FILES; i++) {
         const struct stat *was = &watched->seen[i], now = look(watched->path[i]);
-        if (now.st_ino == was->st_ino && now.st_size == was->st_size &&
-            now.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+        bool same = now.st_ino == was->st_ino && now.st_dev == was->st_dev;
+        if (same && i == WATCHED_DATA)
+            continue;
+        if (same && now.st_size == was->st_size && now.st_mtim.tv_sec == was->st_mtim.tv_sec &&
             now.st_mtim.tv_nsec == was->st_mtim.tv_nsec)
             continue;
         log_info("%s was changed", watched->path[i]);

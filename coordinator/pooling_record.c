@@ -106,6 +106,21 @@ static json_t *drift_object(const struct evaluation_drift *d)
     return o;
 }
 
+static json_t *strata_object(const struct evaluation_strata *s)
+{
+    if (s->status == EVALUATION_STRATA_UNTOLD)
+        return json_null();
+    const char *status = evaluation_strata_status_name(s->status);
+    if (s->status != EVALUATION_STRATA_OK)
+        return json_pack("{s:s}", "status", status);
+    return json_pack("{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "status", status,
+                     "clusters_negative", (int)s->clusters[0], "clusters_positive",
+                     (int)s->clusters[1], "tested", (int)s->tested, "of",
+                     s->of_positives ? "sensitivity" : "specificity", "gap", number(s->gap),
+                     "gap_low", number(s->gap_low), "gap_high", number(s->gap_high), "p_holm",
+                     number(s->p), "n_band", band_of(s->low, s->high));
+}
+
 /* Where the plan names a follow-up time. */
 static void put_cindex(json_t *o, const struct evaluation_figures *f)
 {
@@ -154,6 +169,7 @@ static json_t *site_object(const struct study *study, const struct pooling_input
                         json_string(evaluation_release_name(input->evaluation.release)));
     json_object_set_new(o, "epoch", epoch_object(&input->evaluation.epoch));
     json_object_set_new(o, "drift", drift_object(&input->evaluation.drift));
+    json_object_set_new(o, "strata", strata_object(&input->evaluation.strata));
     return o;
 }
 

@@ -135,6 +135,30 @@ struct evaluation_drift {
     struct evaluation_drift_column *columns; /* owned by the evaluation */
 };
 
+enum evaluation_strata_status {
+    EVALUATION_STRATA_UNTOLD,
+    EVALUATION_STRATA_OK,
+    EVALUATION_STRATA_FEW,      /* too few patients to cluster, or to test a cluster */
+    EVALUATION_STRATA_CONSTANT, /* no column varies */
+    EVALUATION_STRATA_REFUSED,  /* by policy, or the plan noises all figures, or there are none */
+    EVALUATION_STRATA_INVALID,
+};
+
+enum { EVALUATION_CLUSTERS_MAX = 64 };
+
+/* Hidden strata: the cluster of patients that the first model serves worst, at the plan's
+ * threshold. NaN = not available. */
+struct evaluation_strata {
+    enum evaluation_strata_status status;
+    unsigned clusters[2]; /* of negatives and of positives */
+    unsigned tested;
+    bool of_positives; /* the gap is one of sensitivity, else of specificity */
+    /* Share right in the rest of the class less that in the cluster; interval for all tested
+     * clusters together, p by Holm. */
+    double gap, gap_low, gap_high, p;
+    uint64_t low, high; /* patients of the cluster that were tested, in a band */
+};
+
 struct evaluation_model {
     char name[PLAN_NAME_BYTES];
     uint32_t groups_count;
@@ -155,6 +179,7 @@ struct payload_evaluation {
     enum evaluation_release release;
     struct evaluation_epoch epoch;
     struct evaluation_drift drift;
+    struct evaluation_strata strata;
 };
 
 /* The band that a number of patients falls into: <50, 50-99, ... */
@@ -163,6 +188,12 @@ void evaluation_band(uint64_t patients, uint64_t *ret_low, uint64_t *ret_high);
 const char *evaluation_status_name(enum evaluation_status status);
 const char *evaluation_release_name(enum evaluation_release release);
 const char *evaluation_drift_status_name(enum evaluation_drift_status status);
+
+const char *evaluation_strata_status_name(enum evaluation_strata_status status);
+
+/* Every number NaN, that status. */
+void evaluation_strata_clear(struct evaluation_strata *strata,
+                             enum evaluation_strata_status status);
 
 /* Every number NaN, no columns, that status. */
 void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_drift_status status);

@@ -4,6 +4,7 @@
 
 #include "proto/codec_field.h"
 #include "proto/payload_drift.h"
+#include "proto/payload_strata.h"
 #include "proto/schema/consilium.pb-c.h"
 
 #include <math.h>
@@ -186,6 +187,10 @@ struct result payload_evaluation_encode(const struct payload_evaluation *evaluat
         arena_free(&a);
         return failed(why, RESULT_SYSTEM, "out of memory for an evaluation");
     }
+    double strata[STRATA_VALUES];
+    payload_strata_write(&evaluation->strata, strata);
+    m.n_strata = STRATA_VALUES;
+    m.strata = strata;
     m.epoch = &wire.epoch;
     m.drift = &wire.drift;
     m.padding.len = padding_least(evaluation->models_count, groups) +
@@ -275,6 +280,7 @@ static struct result read_evaluation(struct payload_evaluation *to, const Cns__E
         return failed(why, RESULT_INPUT, "field 'metrics_noise' is not a number of at least 0");
     to->metrics_noise = from->metrics_noise;
     TRY(payload_epoch_read(&to->epoch, from->epoch, why));
+    TRY(payload_strata_read(&to->strata, from->strata, from->n_strata, why));
     return payload_drift_read(&to->drift, from->drift, why);
 }
 

@@ -236,6 +236,15 @@ static struct result nothing_left(const struct dataset *d, const struct plan *pl
     return failed(why, RESULT_INPUT, "%s: there is no patient to train on: %s", name, remark[0]);
 }
 
+static uint64_t keyed_seed(const struct plan *plan, const unsigned char *key)
+{
+    unsigned char hash[crypto_generichash_BYTES_MIN];
+    uint64_t seed;
+    crypto_generichash(hash, sizeof hash, plan->hash, sizeof plan->hash, key, DATASET_KEY_BYTES);
+    memcpy(&seed, hash, sizeof seed);
+    return seed;
+}
+
 static struct result arrange(struct reading *r, const char *name, struct why *why)
 {
     struct dataset *d = r->dataset;
@@ -243,6 +252,7 @@ static struct result arrange(struct reading *r, const char *name, struct why *wh
     d->subgroups = r->rows.groups;
     d->missing_bytes = r->rows.missing_bytes;
     memcpy(d->counts.missing, r->encoder.missing, sizeof d->counts.missing);
+    d->seed = keyed_seed(r->plan, r->key);
     rows_sort(&r->rows);
     rows_fingerprint(&r->rows, r->key, d->fingerprint);
     if (!split(r))

@@ -62,6 +62,7 @@ struct dataset {
     size_t missing_bytes; /* of a row's missing bits */
     struct dataset_part train, holdout;
     struct dataset_counts counts;
+    uint64_t seed; /* of the site's key and the plan: nobody else can foresee what is drawn by it */
     unsigned char fingerprint[DATASET_FINGERPRINT_BYTES]; /* keyed BLAKE2b of the encoded rows */
 };
 

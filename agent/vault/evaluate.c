@@ -5,6 +5,7 @@
 
 #include "agent/vault/evaluate_figures.h"
 #include "agent/vault/evaluate_noise.h"
+#include "agent/vault/evaluate_strata.h"
 #include "linalg/stats/cluster.h"
 #include "linalg/stats/multiclass.h"
 #include "linalg/stats/permutation.h"
@@ -486,4 +487,45 @@ struct result evaluator_run(struct evaluator *e, const char *name, const double 
     histogram(e, out);
     compare(e, out);
     return DONE;
+}
+
+/* One row a patient: values, label, whether the decision at the threshold is right, and the half.
+ */
+static size_t gather_strata(struct evaluator *e, double *x, unsigned char *y, unsigned char *right,
+                            unsigned char *half)
+{
+    const struct dataset_part *part = e->part;
+    size_t n = 0, inputs = e->dataset->inputs;
+    for (size_t i = 0; i < part->patients; i++) {
+        size_t r = part->first[i];
+        if (!labelled(e, r))
+            continue;
+        put_row(e, r, 0, 0);
+        memcpy(x + n * inputs, part->x + r * inputs, inputs * sizeof *x);
+        y[n] = e->y[0] == 1.0;
+        right[n] = (e->p[0] >= e->plan->validation.threshold) == (e->y[0] == 1.0);
+        half[n++] = part->patient[i] >> 17 & 1;
+    }
+    return n;
+}
+
+struct result evaluator_strata(struct evaluator *e, unsigned cell, struct evaluation_strata *out,
+                               struct why *why)
+{
+    size_t patients = e->part->patients, inputs = e->dataset->inputs;
+    double *x = calloc(patients * inputs + 1, sizeof *x);
+    unsigned char *marks = calloc(patients + 1, 3);
+    bool memory = x && marks;
+    if (memory) {
+        unsigned char *right = marks + patients, *half = right + patients;
+        size_t n = gather_strata(e, x, marks, right, half);
+        const struct strata_input in = {n, inputs, x, marks, right, half, cell, e->dataset->seed};
+        memory = strata_fill(out, &in);
+        sodium_memzero(marks, patients * 3);
+    }
+    wipe(x, patients * inputs);
+    free(marks);
+    return memory ? DONE
+                  : failed(why, RESULT_SYSTEM, "not enough memory for strata of %zu patients",
+                           patients);
 }

@@ -47,6 +47,12 @@ void evaluator_free(struct evaluator *evaluator);
 struct result evaluator_run(struct evaluator *evaluator, const char *name, const double *parameters,
                             struct evaluation_model *out, struct why *why) MUST_CHECK;
 
+/* Hidden strata of the model that was just run, over the first rows of the patients whose outcome
+ * is known: which half a patient is in and where clusters start follow from the site's key. cell:
+ * the least patients of a cluster. RESULT_SYSTEM without memory. */
+struct result evaluator_strata(struct evaluator *evaluator, unsigned cell,
+                               struct evaluation_strata *out, struct why *why) MUST_CHECK;
+
 /* The probability (a class: of any but the first; a real label: the value) that parameters give to
  * each of x[rows][inputs], into score[rows]. */
 void evaluator_scores(struct evaluator *evaluator, const double *parameters, size_t rows,

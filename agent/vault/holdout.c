@@ -149,8 +149,8 @@ struct result holdout_enter(struct vault *vault, const struct holdout_query *que
     return choose(vault, patients, query, ret_epoch, ret_status, why);
 }
 
-/* Figures that are noised or kept back leave nothing to tell about drift. */
-static bool tells_drift(const struct vault *vault)
+/* Figures that are noised or kept back leave nothing to tell about drift and strata. */
+static bool tells_more(const struct vault *vault)
 {
     bool figures =
         vault->policy.metrics == METRICS_THRESHOLD || vault->policy.metrics == METRICS_HISTOGRAM;
@@ -258,7 +258,7 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
     struct reference reference;
     bool found;
     evaluation_drift_clear(drift, EVALUATION_DRIFT_REFUSED);
-    if (!tells_drift(vault))
+    if (!tells_more(vault))
         return DONE;
     TRY(reference_load(&vault->book, &room->plan, &reference, &found, why));
     if (!found || reference.inputs != room->data.inputs ||
@@ -281,4 +281,15 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
     if (ok(r) && !every_column(&room->plan, drift))
         return failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
     return r;
+}
+
+struct result holdout_strata(struct vault *vault, struct evaluator *evaluator,
+                             enum evaluation_status figures, struct evaluation_strata *strata,
+                             struct why *why)
+{
+    evaluation_strata_clear(strata, EVALUATION_STRATA_REFUSED);
+    if (!tells_more(vault) || figures != EVALUATION_OK ||
+        vault->room->plan.label.type == LABEL_REAL)
+        return DONE;
+    return evaluator_strata(evaluator, room_min_cell(vault), strata, why);
 }

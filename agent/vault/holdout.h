@@ -29,6 +29,11 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
                             const double *parameters, enum evaluation_status figures,
                             struct evaluation_drift *drift, struct why *why) MUST_CHECK;
 
+/* Fills *strata for the model that the evaluator has just run, with these figures. */
+struct result holdout_strata(struct vault *vault, struct evaluator *evaluator,
+                             enum evaluation_status figures, struct evaluation_strata *strata,
+                             struct why *why) MUST_CHECK;
+
 /* Keeps what the study's patients look like now, before the site allows it. */
 struct result holdout_freeze(struct vault *vault, struct why *why) MUST_CHECK;
 

@@ -167,6 +167,16 @@ static json_t *drift_json(const struct evaluation_drift *d)
                      d->worst, "columns", columns);
 }
 
+static json_t *strata_json(const struct evaluation_strata *s)
+{
+    return json_pack("{s:s, s:[i, i], s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "status",
+                     evaluation_strata_status_name(s->status), "clusters", (int)s->clusters[0],
+                     (int)s->clusters[1], "tested", (int)s->tested, "of_positives", s->of_positives,
+                     "gap", number(s->gap), "gap_low", number(s->gap_low), "gap_high",
+                     number(s->gap_high), "p", number(s->p), "low", (json_int_t)s->low, "high",
+                     (json_int_t)s->high);
+}
+
 struct result record_evaluation(int fd, const char *study, uint32_t task,
                                 const struct payload_evaluation *evaluation,
                                 const unsigned char *plain, size_t n, struct why *why)
@@ -195,6 +205,7 @@ struct result record_evaluation(int fd, const char *study, uint32_t task,
     json_object_set_new(line, "release", json_string(evaluation_release_name(evaluation->release)));
     json_object_set_new(line, "epoch", epoch_json(&evaluation->epoch));
     json_object_set_new(line, "drift", drift_json(&evaluation->drift));
+    json_object_set_new(line, "strata", strata_json(&evaluation->strata));
     return finish(fd, line, why);
 }
 

@@ -226,6 +226,19 @@ static void shape_drift(struct payload_evaluation *evaluation)
     d->expected_auroc = rounded(d->expected_auroc, 1e-3);
 }
 
+/* Small cells were left out when the clusters were tested. */
+static void shape_strata(struct payload_evaluation *evaluation)
+{
+    struct evaluation_strata *s = &evaluation->strata;
+    if (!untouched(evaluation->release)) {
+        evaluation_strata_clear(s, EVALUATION_STRATA_REFUSED);
+        return;
+    }
+    double *figures[] = {&s->gap, &s->gap_low, &s->gap_high, &s->p};
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+        *figures[i] = rounded(*figures[i], 1e-3);
+}
+
 void release_shape(struct payload_evaluation *evaluation, enum policy_metrics metrics,
                    unsigned min_cell, bool noised)
 {
@@ -234,6 +247,7 @@ void release_shape(struct payload_evaluation *evaluation, enum policy_metrics me
         evaluation->metrics_noise = 0.0;
     shape_epoch(evaluation);
     shape_drift(evaluation);
+    shape_strata(evaluation);
     for (uint32_t i = 0; i < evaluation->models_count; i++) {
         struct evaluation_model *m = &evaluation->models[i];
         if (metrics == METRICS_NONE || (metrics == METRICS_NOISED_HISTOGRAM && !noised)) {

@@ -89,6 +89,8 @@ void room_refresh(struct vault *vault)
         (now.st_size == room->file.st_size && now.st_mtim.tv_sec == room->file.st_mtim.tv_sec &&
          now.st_mtim.tv_nsec == room->file.st_mtim.tv_nsec))
         return;
+    log_info("%s: %s has changed since it was read: it is read again", room->study,
+             vault->data_name);
     room_forget(vault);
 }
 

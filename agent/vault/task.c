@@ -304,8 +304,7 @@ static struct result prepare(struct vault *vault, const struct ledger_study *stu
         TRY(after_models(vault, study, &order->task_order, models, refusal));
         TRY(after_note(vault, order->study, &order->task_order, models, &refusal->why));
     }
-    if (after)
-        room_refresh(vault);
+    room_refresh(vault);
     if (!ok(room_load(vault, &refusal->why))) {
         log_error("%s: %s", order->study, refusal->why.text);
         refusal->kind = DECLINE_SCHEMA;

@@ -234,6 +234,9 @@ static struct result evaluate_all(struct vault *vault, const struct ledger_study
         r = evaluator_run(evaluator, models->models[i].name, local, &out->models[i], why);
         out->models_count = (uint32_t)i + 1;
         if (ok(r) && i == 0)
+            r = holdout_strata(vault, evaluator, out->models[0].groups[0].status, &out->strata,
+                               why);
+        if (ok(r) && i == 0)
             r = holdout_drift(vault, evaluator, local, out->models[0].groups[0].status, &out->drift,
                               why);
     }
@@ -279,6 +282,7 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
                                         .after = order->epochs_after};
     struct result r = holdout_enter(vault, &query, &evaluation.epoch, &status, why);
     evaluation_drift_clear(&evaluation.drift, EVALUATION_DRIFT_REFUSED);
+    evaluation_strata_clear(&evaluation.strata, EVALUATION_STRATA_REFUSED);
     if (ok(r) && status == EVALUATION_OK)
         r = evaluate_all(vault, study, models, &evaluation, why);
     else if (ok(r))

@@ -68,6 +68,17 @@ static void print_drift(const json_t *site)
     putchar('\n');
 }
 
+static void print_strata(const json_t *site)
+{
+    const json_t *s = json_object_get(site, "strata");
+    if (!isfinite(figure(s, "gap")))
+        return;
+    printf("  %-16s hidden strata: %.0f clusters tested, worst %s %.3f below the rest (%.3f to "
+           "%.3f), %s patients, p %.2g\n",
+           ask_text(site, "name"), figure(s, "tested"), ask_text(s, "of"), figure(s, "gap"),
+           figure(s, "gap_low"), figure(s, "gap_high"), ask_text(s, "n_band"), figure(s, "p_holm"));
+}
+
 static void print_record(const json_t *record)
 {
     size_t i;
@@ -85,6 +96,7 @@ static void print_record(const json_t *record)
                ask_text(site, "reason")[0] ? ": " : "", ask_text(site, "reason"));
     }
     json_array_foreach(json_object_get(summary, "sites"), i, site) print_drift(site);
+    json_array_foreach(json_object_get(record, "sites"), i, site) print_strata(site);
     if (isfinite(figure(summary, "auroc")))
         printf("  %-16s AUROC %.4f (%.3f to %.3f), sites by patients, none above 40 %%\n", "pooled",
                figure(summary, "auroc"), figure(summary, "low"), figure(summary, "high"));

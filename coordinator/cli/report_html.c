@@ -366,6 +366,8 @@ static void put_page(FILE *out, const json_t *report)
     picture_forest(out, report);
     picture_groups(out, report);
     section_transport(out, report);
+    section_survival(out, report);
+    section_strata(out, report);
     picture_budget(out, report);
     picture_spending(out, report);
     picture_matrix(out, report);

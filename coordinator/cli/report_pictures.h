@@ -37,6 +37,10 @@ void section_gate(FILE *out, const json_t *report);
 void section_transport(FILE *out, const json_t *report);
 void section_contributions(FILE *out, const json_t *report);
 
+/* report_strata.c: the C-index by site; hidden strata. */
+void section_survival(FILE *out, const json_t *report);
+void section_strata(FILE *out, const json_t *report);
+
 /* Epsilon spent and left of each site's budget. */
 void picture_budget(FILE *out, const json_t *report);
 

@@ -66,122 +66,161 @@ void mmd_exact(size_t n, const double *x, size_t m, const double *y, size_t d, d
             (xx - rows) / (rows * (rows - 1.0)) + (yy - others) / (others * (others - 1.0)) - cross;
 }
 
+typedef void add_kernel(size_t n, double factor, double *restrict sum, const double *restrict row);
+
+/* sum += factor row. */
+static void add_plain(size_t n, double factor, double *restrict sum, const double *restrict row)
+{
+    for (size_t k = 0; k < n; k++)
+        sum[k] += factor * row[k];
+}
+
+/* The same for wider registers: each sum stands alone, so no bit changes. */
+__attribute__((target("avx2"))) static void add_avx2(size_t n, double factor, double *restrict sum,
+                                                     const double *restrict row)
+{
+    for (size_t k = 0; k < n; k++)
+        sum[k] += factor * row[k];
+}
+
 int mmd_features(size_t n, size_t d, const double *x, size_t features, double sigma, uint64_t seed,
                  double *z)
 {
-    double *w = calloc(features * (d + 1), sizeof *w);
+    double *w = calloc(features * (2 * d + 1), sizeof *w);
     if (!w)
         return 0;
-    double *b = w + features * d;
+    double *b = w + features * d, *across = b + features; /* [d][features] */
+    add_kernel *add = __builtin_cpu_supports("avx2") ? add_avx2 : add_plain;
     struct prng prng;
     prng_seed(&prng, seed);
     prng_normals(&prng, features * d, w);
     for (size_t f = 0; f < features; f++)
         b[f] = prng_u01(&prng) * 2.0 * M_PI;
-    for (size_t k = 0; k < features * d; k++)
-        w[k] /= sigma;
+    for (size_t f = 0; f < features; f++)
+        for (size_t c = 0; c < d; c++)
+            across[c * features + f] = w[f * d + c] / sigma;
     double scale = sqrt(2.0 / (double)features);
     for (size_t i = 0; i < n; i++) {
-        for (size_t f = 0; f < features; f++) {
-            double dot = 0.0;
-            for (size_t c = 0; c < d; c++)
-                dot += x[i * d + c] * w[f * d + c];
-            z[i * features + f] = scale * cos(dot + b[f]);
-        }
+        double *dot = z + i * features;
+        for (size_t f = 0; f < features; f++)
+            dot[f] = 0.0;
+        for (size_t c = 0; c < d; c++)
+            add(features, x[i * d + c], dot, across + c * features);
+        for (size_t f = 0; f < features; f++)
+            dot[f] = scale * cos(dot[f] + b[f]);
     }
     free(w);
     return 1;
 }
 
-enum { BLOCK = 8 }; /* permutations that share one pass over the features */
+/* Permutations that share one pass over TILE features of all rows: their sums fit the first cache,
+ * the rows' part the second. */
+enum { BLOCK = 32, TILE = 64 };
 
 /* All random features, the labels of a block of permutations, and the sums. */
 struct pooled {
     size_t n, m, features;
-    double *z;              /* [n+m][features] */
-    double *total;          /* [features] */
-    double *part;           /* [BLOCK][features] sums of the smaller group */
-    uint32_t *label;        /* [n+m] shuffled row numbers: below n counts as reference */
-    unsigned char *members; /* [n+m] bit b: in the smaller group of the block's permutation b */
+    double *z;         /* [n+m][features] */
+    double *tile;      /* [n+m][TILE] */
+    double *part;      /* [BLOCK][TILE] sums of the smaller group */
+    uint32_t *label;   /* [n+m] shuffled row numbers: below n counts as reference */
+    uint32_t *members; /* [blocks][n+m] bit b: in the smaller group of the block's permutation b */
 };
 
-typedef void add_row_kernel(size_t n, double *restrict sum, const double *restrict row);
-
-static void add_row_plain(size_t n, double *restrict sum, const double *restrict row)
-{
-    for (size_t k = 0; k < n; k++)
-        sum[k] += row[k];
-}
-
-/* The same for wider registers: each sum stands alone, so no bit changes. */
-__attribute__((target("avx2"))) static void add_row_avx2(size_t n, double *restrict sum,
-                                                         const double *restrict row)
-{
-    for (size_t k = 0; k < n; k++)
-        sum[k] += row[k];
-}
-
 /* Notes the current labels as permutation b of the block. */
-static void note_labels(struct pooled *s, int b)
+static void note_labels(const struct pooled *s, uint32_t *members, size_t b)
 {
     bool reference = s->n <= s->m;
     for (size_t i = 0; i < s->n + s->m; i++) {
-        unsigned bit = (s->label[i] < s->n) == reference;
-        s->members[i] = (unsigned char)((b ? s->members[i] : 0u) | bit << b);
+        uint32_t bit = (s->label[i] < s->n) == reference;
+        members[i] |= bit << b;
     }
 }
 
-/* Statistics of the first count permutations of the block: the smaller group is summed, the other
- * is the total less it. */
-static void block_statistics(struct pooled *s, int count, double *statistic)
+static void sum_rows_body(const struct pooled *s, const uint32_t *members, double *restrict part)
 {
-    size_t features = s->features;
-    add_row_kernel *add_row = __builtin_cpu_supports("avx2") ? add_row_avx2 : add_row_plain;
-    for (size_t k = 0; k < (size_t)count * features; k++)
-        s->part[k] = 0.0;
     for (size_t i = 0; i < s->n + s->m; i++) {
-        const double *row = s->z + i * features;
-        for (int b = 0; b < count; b++) {
-            if (s->members[i] >> b & 1)
-                add_row(features, s->part + (size_t)b * features, row);
+        const double *restrict row = s->tile + i * TILE;
+        for (uint32_t bits = members[i]; bits; bits &= bits - 1) {
+            double *restrict sum = part + (size_t)__builtin_ctz(bits) * TILE;
+            for (size_t k = 0; k < TILE; k++)
+                sum[k] += row[k];
         }
     }
+}
+
+typedef void sum_kernel(const struct pooled *s, const uint32_t *members, double *restrict part);
+
+static void sum_rows_plain(const struct pooled *s, const uint32_t *members, double *restrict part)
+{
+    sum_rows_body(s, members, part);
+}
+
+__attribute__((target("avx2"), flatten)) static void
+sum_rows_avx2(const struct pooled *s, const uint32_t *members, double *restrict part)
+{
+    sum_rows_body(s, members, part);
+}
+
+/* Adds the squared gaps of the tile's features to the statistics of a block: the smaller group is
+ * summed, the other is the total less it. */
+static void tile_statistics(const struct pooled *s, const uint32_t *members, size_t count,
+                            const double total[TILE], size_t width, double *statistic)
+{
+    sum_kernel *sum_rows = __builtin_cpu_supports("avx2") ? sum_rows_avx2 : sum_rows_plain;
+    for (size_t k = 0; k < BLOCK * TILE; k++)
+        s->part[k] = 0.0;
+    sum_rows(s, members, s->part);
     double size = (double)(s->n <= s->m ? s->n : s->m);
     double rest = (double)(s->n + s->m) - size;
-    for (int b = 0; b < count; b++) {
-        const double *part = s->part + (size_t)b * features;
-        statistic[b] = 0.0;
-        for (size_t f = 0; f < features; f++) {
-            double gap = part[f] / size - (s->total[f] - part[f]) / rest;
+    for (size_t b = 0; b < count; b++) {
+        const double *part = s->part + b * TILE;
+        for (size_t f = 0; f < width; f++) {
+            double gap = part[f] / size - (total[f] - part[f]) / rest;
             statistic[b] += gap * gap;
         }
     }
 }
 
-static void permute(struct pooled *s, const struct mmd_plan *plan, struct mmd *out)
+/* Statistics of count permutations, the first of which is none. */
+static void all_statistics(const struct pooled *s, size_t count, double *statistic)
 {
     size_t all = s->n + s->m;
-    double statistic[BLOCK];
-    for (size_t i = 0; i < all; i++) {
-        s->label[i] = (uint32_t)i;
-        for (size_t f = 0; f < s->features; f++)
-            s->total[f] += s->z[i * s->features + f];
+    for (size_t from = 0; from < s->features; from += TILE) {
+        size_t width = s->features - from < TILE ? s->features - from : TILE;
+        double total[TILE] = {0.0};
+        for (size_t i = 0; i < all; i++) {
+            const double *row = s->z + i * s->features + from;
+            for (size_t k = 0; k < width; k++) {
+                s->tile[i * TILE + k] = row[k];
+                total[k] += row[k];
+            }
+        }
+        for (size_t done = 0; done < count; done += BLOCK) {
+            size_t here = count - done < BLOCK ? count - done : BLOCK;
+            tile_statistics(s, s->members + done / BLOCK * all, here, total, width,
+                            statistic + done);
+        }
     }
-    note_labels(s, 0);
-    block_statistics(s, 1, statistic);
-    out->mmd2 = statistic[0];
+}
+
+static void permute(const struct pooled *s, const struct mmd_plan *plan, double *statistic,
+                    struct mmd *out)
+{
+    size_t all = s->n + s->m, count = plan->permutations + 1;
     struct prng prng;
     prng_seed(&prng, plan->seed_permutation);
-    for (size_t done = 0; done < plan->permutations;) {
-        int count = 0;
-        for (; count < BLOCK && done < plan->permutations; count++, done++) {
+    for (size_t i = 0; i < all; i++)
+        s->label[i] = (uint32_t)i;
+    for (size_t b = 0; b < count; b++) {
+        if (b > 0)
             prng_shuffle(&prng, all, s->label);
-            note_labels(s, count);
-        }
-        block_statistics(s, count, statistic);
-        for (int b = 0; b < count; b++)
-            out->n_ge += statistic[b] >= out->mmd2 - TIE;
+        note_labels(s, s->members + b / BLOCK * all, b % BLOCK);
     }
+    all_statistics(s, count, statistic);
+    out->mmd2 = statistic[0];
+    for (size_t b = 1; b < count; b++)
+        out->n_ge += statistic[b] >= out->mmd2 - TIE;
     out->permutations = plan->permutations;
     out->p = (1.0 + (double)out->n_ge) / (1.0 + (double)plan->permutations);
 }
@@ -193,8 +232,9 @@ static enum stat_status check_plan(size_t n, size_t m, size_t d, const struct mm
     if (d == 0 || plan->features == 0)
         return STAT_INVALID_INPUT;
     if (d > MMD_DIMENSIONS_MAX || plan->features > MMD_FEATURES_MAX ||
-        plan->permutations > MMD_PERMUTATIONS_MAX || n > MMD_CELLS_MAX || m > MMD_CELLS_MAX ||
-        (n + m) * plan->features > MMD_CELLS_MAX)
+        plan->permutations > MMD_PERMUTATIONS_MAX ||
+        (n + m) > MMD_CELLS_MAX / (plan->permutations / BLOCK + 1) || n > MMD_CELLS_MAX ||
+        m > MMD_CELLS_MAX || (n + m) * plan->features > MMD_CELLS_MAX)
         return STAT_TOO_LARGE;
     return STAT_OK;
 }
@@ -211,26 +251,28 @@ enum stat_status mmd_test(size_t n, const double *ref, size_t m, const double *c
     out->sigma = plan->sigma > 0.0 ? plan->sigma : mmd_sigma(n, d, ref);
     if (!(out->sigma > 0.0) || !isfinite(out->sigma))
         return out->status = STAT_DEGENERATE;
-    size_t features = plan->features;
+    size_t features = plan->features, all = n + m;
     struct pooled s = {
         .n = n,
         .m = m,
         .features = features,
-        .z = calloc((n + m) * features, sizeof(double)),
-        .total = calloc(features, (1 + BLOCK) * sizeof(double)),
-        .label = calloc(n + m, sizeof(uint32_t)),
-        .members = calloc(n + m, 1),
+        .z = calloc(all * features, sizeof(double)),
+        .tile = calloc(all * TILE + BLOCK * TILE, sizeof(double)),
+        .label = calloc(all, sizeof(uint32_t)),
+        .members = calloc(all, (plan->permutations / BLOCK + 1) * sizeof(uint32_t)),
     };
+    double *statistic = calloc(plan->permutations + 1, sizeof *statistic);
     out->status = STAT_NO_MEMORY;
-    if (s.z && s.total && s.label && s.members &&
+    if (s.z && s.tile && s.label && s.members && statistic &&
         mmd_features(n, d, ref, features, out->sigma, plan->seed_features, s.z) &&
         mmd_features(m, d, cur, features, out->sigma, plan->seed_features, s.z + n * features)) {
-        s.part = s.total + features;
-        permute(&s, plan, out);
+        s.part = s.tile + all * TILE;
+        permute(&s, plan, statistic, out);
         out->status = STAT_OK;
     }
     free(s.z);
-    free(s.total);
+    free(s.tile);
+    free(statistic);
     free(s.label);
     free(s.members);
     return out->status;

@@ -14,7 +14,7 @@ enum {
     MMD_FEATURES_MAX = 4096,     /* random features */
     MMD_DIMENSIONS_MAX = 100000, /* columns */
     MMD_PERMUTATIONS_MAX = 1000000,
-    MMD_CELLS_MAX = 1 << 28, /* rows times random features */
+    MMD_CELLS_MAX = 1 << 28, /* rows times random features; rows times permutations / 32 */
 };
 
 /* Median Euclidean distance between the first MMD_SIGMA_ROWS rows of x[n][d]; NaN for n < 2 or

@@ -85,6 +85,25 @@ check "gamma's queries are used up" mask gamma "queries_per_epoch: 1"
 check "a run with an exhausted site ends" run exhausted.json --study second
 check "the exhausted budget is typed" status_of exhausted.json gamma budget_exhausted
 check "gamma is open again" mask gamma "queries_per_epoch: 1000"
+
+# ---- another file in place of alpha's -------------------------------------------------------------------
+replace() { # replace SITE FILE: put in its place in one step, taken up by the running site
+    pairs=$(grep -c "starting again once" "$dir/log/$1" || true)
+    mv "$2" "$dir/sites/$1/data/records.csv"
+    within 15 restarted "$1" "$pairs" && sleep 1
+}
+epoch_is() { # epoch_is FILE SITE NUMBER REUSED
+    holds "$dir/$1" "[(s['epoch'], s['reused']) for s in r['record']['summary']['sites'] if s['name'] == '$2'] == [($3, $4)]"
+}
+check "alpha is judged on its first holdout" epoch_is approved.json alpha 1 True
+cp "$dir/sites/alpha/data/records.csv" "$dir/data/before.csv"
+patients "$dir/data/more.csv" 460 11 0.2
+check "alpha's file is replaced" replace alpha "$dir/data/more.csv"
+check "a run on more patients ends" run more.json --study second
+check "they are a new epoch" epoch_is more.json alpha 2 False
+check "alpha has its old file again" replace alpha "$dir/data/before.csv"
+check "a run on the old patients ends" run less.json --study second
+check "the old epoch is known again" epoch_is less.json alpha 1 True
 power_cut beta
 check "a run with a dead site ends at the deadline" run dead.json --study second
 check "its silence is typed" status_of dead.json beta timeout

@@ -31,7 +31,7 @@
 static struct hospital h;
 
 /* Patients from first to end, the ages of those from shifted on raised. */
-static void put_patients(int first, int end, int shifted)
+static void write_patients(int first, int end, int shifted)
 {
     char path[128];
     snprintf(path, sizeof path, "%s/patients.csv", h.folder);
@@ -43,6 +43,12 @@ static void put_patients(int first, int end, int shifted)
         fprintf(f, "p%d,%d,%s,%d\n", i, age, i % 3 ? "F" : "M", (i * 7919) % 100 < age);
     }
     assert_int_equal(fclose(f), 0);
+}
+
+/* The same, read by a vault that is started anew. */
+static void put_patients(int first, int end, int shifted)
+{
+    write_patients(first, end, shifted);
     hospital_crash(&h);
     hospital_start(&h);
 }
@@ -112,6 +118,28 @@ static void epochs_are_dated_and_numbered(void **state)
     hospital_close(&h);
 }
 
+/* A running vault sees that its file has changed, before training and before judging. */
+static void a_changed_file_is_read_again(void **state)
+{
+    (void)state;
+    open_with(PLAIN, ALLOW, 400);
+    assert_int_equal(epoch_of(1, EVALUATION_OK).number, 1);
+    size_t before = h.vault.room->data.train.patients;
+    assert_true(epoch_of(2, EVALUATION_OK).reused);
+    write_patients(0, 500, 1 << 30);
+    struct evaluation_epoch second = epoch_of(3, EVALUATION_OK);
+    assert_true(second.number == 2 && !second.reused);
+    assert_true(h.vault.room->data.train.patients > before);
+    before = h.vault.room->data.train.patients;
+    write_patients(0, 600, 1 << 30);
+    struct vault_reply reply = hospital_ask(&h, hospital_task(&h, TASK_TRAIN, 4, 1, 0.1f, true));
+    size_t n = 0;
+    free(hospital_open_result(&h, &reply, &n));
+    assert_true(h.vault.room->data.train.patients > before);
+    assert_int_equal(epoch_of(5, EVALUATION_OK).number, 3);
+    hospital_close(&h);
+}
+
 /* One patient who left cannot be found as the difference of two releases. */
 static void those_who_left_are_hidden(void **state)
 {
@@ -166,6 +194,31 @@ static const struct evaluation_drift_column *column(const struct payload_evaluat
             return &e->drift.columns[i];
     fail_msg("no drift of %s", name);
     return NULL;
+}
+
+/* Hidden strata are told where figures are, in a band, and the same ones again. */
+static void strata_are_told_with_the_figures(void **state)
+{
+    (void)state;
+    open_with(PLAIN, ALLOW, 2000);
+    struct payload_evaluation e = judge(1, 1), again = judge(2, 2);
+    assert_int_equal(e.strata.status, EVALUATION_STRATA_OK);
+    assert_true(e.strata.clusters[0] >= 2 && e.strata.clusters[1] >= 2 && e.strata.tested >= 2);
+    assert_true(e.strata.gap_low <= e.strata.gap && e.strata.gap <= e.strata.gap_high);
+    assert_true(e.strata.p >= 0.0 && e.strata.p <= 1.0 && e.strata.low <= 500);
+    assert_true(round(e.strata.gap * 1000.0) / 1000.0 == e.strata.gap);
+    /* the same patients in the same clusters, whatever the model */
+    assert_int_equal(again.strata.clusters[1], e.strata.clusters[1]);
+    assert_int_equal(again.strata.tested, e.strata.tested);
+    payload_evaluation_free(&e);
+    payload_evaluation_free(&again);
+    hospital_close(&h);
+    open_with(PLAIN, ALLOW "metrics: none\n", 400);
+    e = judge(1, 1);
+    assert_int_equal(e.strata.status, EVALUATION_STRATA_REFUSED);
+    assert_true(isnan(e.strata.gap));
+    payload_evaluation_free(&e);
+    hospital_close(&h);
 }
 
 static void drift_is_against_the_training_patients(void **state)
@@ -366,6 +419,8 @@ static void a_task_is_charged_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_changed_file_is_read_again),
+        cmocka_unit_test(strata_are_told_with_the_figures),
         cmocka_unit_test(epochs_are_dated_and_numbered),
         cmocka_unit_test(those_who_left_are_hidden),
         cmocka_unit_test(a_used_up_epoch_is_told),

@@ -77,6 +77,16 @@ static void fill_drift(struct payload_evaluation *e)
     e->drift.mmd_p = 0.001;
     e->drift.expected_auroc = 0.75;
     strcpy(e->drift.worst, "age");
+    e->strata = (struct evaluation_strata){.status = EVALUATION_STRATA_OK,
+                                           .clusters = {3, 2},
+                                           .tested = 4,
+                                           .of_positives = true,
+                                           .gap = 0.25,
+                                           .gap_low = -0.5,
+                                           .gap_high = 0.75,
+                                           .p = 0.125,
+                                           .low = 50,
+                                           .high = 99};
     e->drift.columns = columns;
     e->drift.columns_count = 2;
     for (size_t i = 0; i < 2; i++) {
@@ -89,6 +99,11 @@ static void fill_drift(struct payload_evaluation *e)
 
 static void check_drift(const struct payload_evaluation *e)
 {
+    const struct evaluation_strata *s = &e->strata;
+    assert_int_equal(s->status, EVALUATION_STRATA_OK);
+    assert_true(s->clusters[0] == 3 && s->clusters[1] == 2 && s->tested == 4 && s->of_positives);
+    assert_true(s->gap == 0.25 && s->gap_low == -0.5 && s->gap_high == 0.75 && s->p == 0.125);
+    assert_true(s->low == 50 && s->high == 99);
     assert_int_equal(e->release, EVALUATION_RELEASE_HISTOGRAM);
     assert_int_equal(e->epoch.number, 3);
     assert_true(e->epoch.reused && e->epoch.date_ms == 86400000);
@@ -115,7 +130,7 @@ static void drift_beyond_limits(void **state)
     struct evaluation_figures group = {.status = EVALUATION_OK};
     struct evaluation_model model = {.name = "global", .groups_count = 1, .groups = &group};
     static struct evaluation_drift_column many[PLAN_FEATURES_MAX + 1];
-    for (int wrong = 0; wrong <= 6; wrong++) {
+    for (int wrong = 0; wrong <= 10; wrong++) {
         struct payload_evaluation in = {.models_count = 1, .models = &model}, out;
         evaluation_drift_clear(&in.drift, EVALUATION_DRIFT_OK);
         in.drift.columns = many;
@@ -125,6 +140,10 @@ static void drift_beyond_limits(void **state)
         in.release = wrong == 4 ? (enum evaluation_release)9 : EVALUATION_RELEASE_NONE;
         in.drift.status = wrong == 5 ? (enum evaluation_drift_status)9 : EVALUATION_DRIFT_INVALID;
         in.drift.score.status = (enum evaluation_drift_status)(wrong == 6 ? 9 : 1);
+        in.strata.status = (enum evaluation_strata_status)(wrong == 7 ? 6 : 5);
+        in.strata.clusters[1] = EVALUATION_CLUSTERS_MAX + (wrong == 8);
+        in.strata.tested = 2 * EVALUATION_CLUSTERS_MAX + (wrong == 9);
+        in.strata.high = wrong == 10 ? 1 << 20 : 1000000;
         unsigned char *bytes;
         size_t n;
         struct why why;
