@@ -5,6 +5,7 @@
 
 #include "coordinator/entry.h"
 #include "coordinator/work_monitor.h"
+#include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/compress/codec.h"
 #include "proto/plan_model.h"
@@ -453,6 +454,23 @@ void drive_count(const struct drive *drive, size_t *ret_studies, size_t *ret_act
         *ret_active += study_active(&drive->studies[i]->study);
 }
 
+/* One thread does everything: what takes long keeps the others waiting, and the log says so. */
+static void tell_slow(const char *what, const char *of, uint64_t since_ms)
+{
+    uint64_t took_ms = clock_monotonic_ms() - since_ms;
+    if (took_ms >= DRIVE_SLOW_MS)
+        log_warning("%s%s%s took %.1f s; sites and users who asked meanwhile waited", what,
+                    of[0] ? " " : "", of, (double)took_ms / 1000);
+}
+
+static void take_packet(struct drive *drive, struct link_event *event, uint64_t now_ms)
+{
+    uint64_t since_ms = clock_monotonic_ms();
+    drive_packet(drive, event->topic, event->payload, event->payload_n, now_ms);
+    tell_slow("a message from", event->topic, since_ms);
+    free(event->payload);
+}
+
 static void take_event(struct drive *drive, struct link_event *event, uint64_t now_ms)
 {
     switch (event->kind) {
@@ -468,8 +486,7 @@ static void take_event(struct drive *drive, struct link_event *event, uint64_t n
         log_warning("the broker refused: %s", event->reason);
         break;
     case LINK_PACKET:
-        drive_packet(drive, event->topic, event->payload, event->payload_n, now_ms);
-        free(event->payload);
+        take_packet(drive, event, now_ms);
         break;
     }
 }
@@ -484,7 +501,9 @@ void drive_run(struct drive *drive, uint64_t now_ms)
         if (drive->studies[i]->work == WORK_NONE)
             continue;
         drive_flush(drive, now_ms); /* nobody waits for an answer while the model is computed */
+        uint64_t since_ms = clock_monotonic_ms();
         drive_work(drive, drive->studies[i], now_ms);
+        tell_slow("computing for study", drive->studies[i]->study.name, since_ms);
     }
     drive_flush(drive, now_ms);
 }

@@ -14,6 +14,7 @@ enum {
     DRIVE_PEERS_MAX = 2048,
     DRIVE_ANSWERED_MAX = 64,
     DRIVE_BACKOFF_MS = 2000, /* after the store refused to write */
+    DRIVE_SLOW_MS = 2000,    /* what one step may take before the log tells */
     DRIVE_EVALUATION_BYTES_MAX = 16 << 20,
 };
 

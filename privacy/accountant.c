@@ -7,6 +7,7 @@
 #include "privacy/pld_sum.h"
 #include "privacy/rdp.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -339,6 +340,16 @@ enum accountant_result accountant_epsilon(const struct event_list *events, doubl
     return rc;
 }
 
+/* Whether the privacy loss has no greatest value, so that no delta is 0. */
+static bool unbounded(const struct event_list *list)
+{
+    bool gaussian = false;
+    for (size_t i = 0; i < list->count; i++)
+        gaussian = gaussian || list->events[i].kind == EVENT_GAUSSIAN ||
+                   list->events[i].kind == EVENT_TRUNCATED;
+    return gaussian;
+}
+
 enum accountant_result accountant_delta(const struct event_list *events, double epsilon,
                                         const struct accountant_options *options,
                                         struct accountant_bound *ret)
@@ -372,6 +383,11 @@ enum accountant_result accountant_delta(const struct event_list *events, double 
             ret->upper = fmin(ret->upper, first);
             ret->lower = fmin(ret->lower, ret->upper);
         }
+    }
+    /* Below the smallest double: never rounded down to nothing. */
+    if (rc == ACCOUNTANT_OK && !(ret->upper > 0) && unbounded(events)) {
+        ret->upper = DBL_TRUE_MIN;
+        ret->renyi = fmax(ret->renyi, ret->upper);
     }
     free(query.events);
     return rc;

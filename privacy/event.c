@@ -76,11 +76,32 @@ static int split(const char *text, const char *end, struct fields *f)
     return 0;
 }
 
+/* A known kind with too few or too many values, or an unknown one. */
+static int wrong_form(const char *kind, char *error)
+{
+    static const char *const FORMS[] = {"g:q:sigma:T", "lap:b:T", "ed:eps:delta:T",
+                                        "trunc:N:q:B:sigma:T"};
+    char what[64];
+    for (size_t i = 0; i < sizeof FORMS / sizeof FORMS[0]; i++) {
+        size_t n = strcspn(FORMS[i], ":");
+        if (strlen(kind) != n || strncmp(kind, FORMS[i], n) != 0)
+            continue;
+        snprintf(what, sizeof what, "such an event is written %s", FORMS[i]);
+        return complain(error, what, kind);
+    }
+    return complain(error,
+                    "known events are g:q:sigma:T, lap:b:T, ed:eps:delta:T, "
+                    "trunc:N:q:B:sigma:T, not",
+                    kind);
+}
+
 static int parse_one(const struct fields *f, struct privacy_event *e, char *error)
 {
     *e = (struct privacy_event){0};
     const char *kind = f->text[0];
     const char *steps = f->text[f->count - 1];
+    if (f->count < 3 && f->count > 1)
+        return wrong_form(kind, error);
     if (f->count < 3)
         return complain(error, "an event has a kind and values, as in g:0.01:1.1:1000", kind);
     if (read_count(steps, &e->steps) != 0)
@@ -119,10 +140,7 @@ static int parse_one(const struct fields *f, struct privacy_event *e, char *erro
             return complain(error, "the noise multiplier is a positive number or ?", f->text[4]);
         return 0;
     }
-    return complain(error,
-                    "known events are g:q:sigma:T, lap:b:T, ed:eps:delta:T, "
-                    "trunc:N:q:B:sigma:T, not",
-                    kind);
+    return wrong_form(kind, error);
 }
 
 /* Negated comparisons so that NaN is refused too. */

@@ -6,6 +6,7 @@
 #include "privacy/audit_bound.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,8 @@ struct request {
     struct event_list events;
     struct accountant_options options;
     double epsilon, delta;
+    double epsilon_min; /* above this, for calibration */
+    bool has_epsilon, has_delta;
     bool json;
 };
 
@@ -92,7 +95,10 @@ static struct result take_request(int *argc, char **argv, struct request *r, boo
                                   bool delta, struct why *why)
 {
     char error[EVENT_ERROR_MAX];
-    *r = (struct request){.json = cli_take_flag(argc, argv, "--json")};
+    *r = (struct request){.json = cli_take_flag(argc, argv, "--json"),
+                          .has_epsilon = epsilon,
+                          .has_delta = delta,
+                          .epsilon_min = epsilon && delta ? DBL_MIN : 0};
     TRY(take_adjacency(argc, argv, &r->options.adjacency, why));
     TRY(take_number(argc, argv, "--grid", false, &r->options.grid, why));
     if (epsilon)
@@ -115,10 +121,16 @@ static struct result translate(enum accountant_result rc, const struct request *
     case ACCOUNTANT_OK:
         return DONE;
     case ACCOUNTANT_BAD_INPUT:
+        if (r->has_delta && !(r->delta >= ACCOUNTANT_DELTA_MIN && r->delta < 1))
+            return failed(why, RESULT_INPUT, "--delta lies in [%g, 1), not %g",
+                          ACCOUNTANT_DELTA_MIN, r->delta);
+        if (r->has_epsilon && !(r->epsilon >= r->epsilon_min && r->epsilon <= 1e9))
+            return failed(why, RESULT_INPUT, "--epsilon is %s and at most 1e9, not %g",
+                          r->epsilon_min > 0 ? "above 0" : "not negative", r->epsilon);
         if (event_list_check(&r->events, error) != 0)
             return failed(why, RESULT_INPUT, "%s", error);
-        return failed(why, RESULT_INPUT,
-                      "delta lies in [1e-250, 1), epsilon is not negative, a grid in [1e-9, 0.5]");
+        return failed(why, RESULT_INPUT, "--grid lies in [1e-9, %g], not %g", ACCOUNTANT_GRID_MAX,
+                      r->options.grid);
     case ACCOUNTANT_UNREACHABLE:
     case ACCOUNTANT_TOO_LARGE:
         return failed(why, RESULT_REFUSED, "%s", accountant_text(rc));
@@ -196,6 +208,14 @@ int cmd_privacy_delta(int argc, char **argv)
     return CLI_OK;
 }
 
+static bool has_unknown(const struct event_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->events[i].kind != EVENT_EPSILON_DELTA && list->events[i].noise == 0)
+            return true;
+    return false;
+}
+
 int cmd_privacy_calibrate(int argc, char **argv)
 {
     struct why why = {0};
@@ -207,6 +227,8 @@ int cmd_privacy_calibrate(int argc, char **argv)
                    "Every '?' stands for the noise multiplier that is sought."))
         return CLI_OK;
     struct result rc = take_request(&argc, argv, &r, true, true, &why);
+    if (ok(rc) && !has_unknown(&r.events))
+        rc = failed(&why, RESULT_INPUT, "no event has ? for its noise: nothing is sought");
     if (ok(rc))
         rc = translate(accountant_calibrate(&r.events, r.epsilon, r.delta, &r.options, &noise), &r,
                        &why);

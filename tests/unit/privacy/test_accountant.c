@@ -6,6 +6,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -110,6 +111,28 @@ static void full_batch_has_a_closed_form(void **state)
     /* Very little noise and very much. */
     assert_true(fabs(normal_delta(0.5, normal_epsilon(0.5, 1e-200)) / 1e-200 - 1) < 1e-7);
     assert_true(epsilon_of("g:1:1e6:1", 1e-5, 0).upper == 0);
+}
+
+/* A delta below the smallest double is not said to be nothing, but where it is nothing. */
+static void a_delta_is_never_rounded_to_nothing(void **state)
+{
+    static const struct {
+        const char *events;
+        double epsilon;
+        bool nothing;
+    } cases[] = {
+        {"g:1:1:1", 38, false}, {"g:1:1:1", 40, false},         {"g:0.02:1:5", 1000, false},
+        {"lap:1:2", 2.5, true}, {"lap:1:2|g:1:1:1", 60, false}, {"ed:1:0:2", 2.5, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct accountant_bound bound;
+        struct event_list *list = parse(cases[i].events);
+        assert_int_equal(accountant_delta(list, cases[i].epsilon, NULL, &bound), ACCOUNTANT_OK);
+        assert_true(cases[i].nothing ? bound.upper == 0 : bound.upper > 0);
+        assert_true(bound.lower <= bound.upper);
+        free(list);
+    }
 }
 
 /* Nearly every patient in every step: the grid must meet the closed form far out. */
@@ -266,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reference_table),
         cmocka_unit_test(full_batch_has_a_closed_form),
+        cmocka_unit_test(a_delta_is_never_rounded_to_nothing),
         cmocka_unit_test(small_delta_on_the_grid),
         cmocka_unit_test(order_and_splitting_do_not_matter),
         cmocka_unit_test(more_costs_more),
