@@ -78,6 +78,7 @@ static struct result read_monitor(const json_t *monitor, struct monitor_policy *
     } numbers[] = {
         {"auroc_drop_investigate", &out->auroc_drop_investigate},
         {"auroc_drop_suspend", &out->auroc_drop_suspend},
+        {"brier_rise_max", &out->brier_rise_max},
         {"ece_max", &out->ece_max},
         {"accuracy_gap_max", &out->accuracy_gap_max},
         {"kl_max", &out->kl_max},

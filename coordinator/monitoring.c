@@ -32,6 +32,11 @@ static const char *text_at(const json_t *o, const char *key)
     return text ? text : "";
 }
 
+static double or_nought(double value)
+{
+    return isnan(value) ? 0.0 : value;
+}
+
 static void put(json_t *o, const char *key, double value)
 {
     json_object_set_new(o, key, isfinite(value) ? json_real(value) : json_null());
@@ -42,6 +47,7 @@ static json_t *policy_json(const struct monitor_policy *p)
     json_t *o = json_object();
     put(o, "auroc_drop_investigate", p->auroc_drop_investigate);
     put(o, "auroc_drop_suspend", p->auroc_drop_suspend);
+    put(o, "brier_rise_max", p->brier_rise_max);
     put(o, "ece_max", p->ece_max);
     put(o, "accuracy_gap_max", p->accuracy_gap_max);
     put(o, "kl_max", p->kl_max);
@@ -60,6 +66,7 @@ static struct monitor_policy policy_of(const json_t *terms)
     return (struct monitor_policy){
         .auroc_drop_investigate = at(o, "auroc_drop_investigate"),
         .auroc_drop_suspend = at(o, "auroc_drop_suspend"),
+        .brier_rise_max = at(o, "brier_rise_max"),
         .ece_max = at(o, "ece_max"),
         .accuracy_gap_max = at(o, "accuracy_gap_max"),
         .kl_max = at(o, "kl_max"),
@@ -133,7 +140,10 @@ struct look {
     const json_t *baseline, *summary;
     unsigned number;
     int64_t now_ms;
-    double bounds[MONITOR_LOOKS_MAX], site_bounds[MONITOR_LOOKS_MAX];
+    double seen, before,
+        time; /* labels judged so far; information time of the last look, of this */
+    double bound, site_bound;
+    bool spends; /* some site judged other patients than at the look before */
     json_t *findings;
     enum monitor_severity worst;
     int64_t deadline_ms;
@@ -158,28 +168,47 @@ static void keep(struct look *look, const char *scope, const struct monitor_find
         look->deadline_ms = f->deadline_ms;
 }
 
+/* What both scopes judge. */
+static struct monitor_look figures_of(const struct look *look, const json_t *base,
+                                      const json_t *now)
+{
+    struct monitor_look in = monitor_look_none(look->now_ms);
+    in.auroc_base = at(base, "auroc");
+    in.var_base = at(base, "variance");
+    in.auroc_now = at(now, "auroc");
+    in.var_now = at(now, "variance");
+    in.cindex_base = at(base, "cindex");
+    in.cindex_var_base = at(base, "cindex_variance");
+    in.cindex_now = at(now, "cindex");
+    in.cindex_var_now = at(now, "cindex_variance");
+    in.brier_base = at(base, "brier");
+    in.brier_var_base = at(base, "brier_variance");
+    in.brier_now = at(now, "brier");
+    in.brier_var_now = at(now, "brier_variance");
+    return in;
+}
+
+/* Whether a rule is judged in a scope; a model without follow-up times has no C-index to watch. */
+static bool belongs(const char *rule, bool pooled, const json_t *base)
+{
+    static const char *const ONLY_SITES[] = {"calibration", "drift"};
+    static const char *const ONLY_POOLED[] = {"fairness", "e-process"};
+    const char *const *others = pooled ? ONLY_SITES : ONLY_POOLED;
+    if (strcmp(rule, "c-index") == 0)
+        return !isnan(at(base, "cindex"));
+    return strcmp(rule, others[0]) != 0 && strcmp(rule, others[1]) != 0;
+}
+
 static void judge_pooled(struct look *look, double log_e)
 {
     struct monitor_finding findings[MONITOR_RULES];
-    const struct monitor_look in = {
-        .look = look->number,
-        .now_ms = look->now_ms,
-        .auroc_base = at(look->baseline, "auroc"),
-        .var_base = at(look->baseline, "variance"),
-        .auroc_now = at(look->summary, "auroc"),
-        .var_now = at(look->summary, "variance"),
-        .ece = (double)NAN,
-        .ece_null = (double)NAN,
-        .spiegelhalter_z = (double)NAN,
-        .accuracy_gap = at(look->summary, "gap"),
-        .accuracy_gap_se = at(look->summary, "gap_se"),
-        .kl = (double)NAN,
-        .kl_p = (double)NAN,
-        .log_e = log_e,
-    };
-    monitor_judge(&look->policy, look->bounds, &in, findings);
+    struct monitor_look in = figures_of(look, look->baseline, look->summary);
+    in.accuracy_gap = at(look->summary, "gap");
+    in.accuracy_gap_se = at(look->summary, "gap_se");
+    in.log_e = log_e;
+    monitor_judge(&look->policy, look->bound, &in, findings);
     for (int k = 0; k < MONITOR_RULES; k++)
-        if (strcmp(findings[k].rule, "calibration") != 0 && strcmp(findings[k].rule, "drift") != 0)
+        if (belongs(findings[k].rule, true, look->baseline))
             keep(look, "pooled", &findings[k]);
 }
 
@@ -187,26 +216,16 @@ static void judge_pooled(struct look *look, double log_e)
 static void judge_site(struct look *look, const json_t *base, const json_t *now)
 {
     struct monitor_finding findings[MONITOR_RULES];
-    const struct monitor_look in = {
-        .look = look->number,
-        .now_ms = look->now_ms,
-        .auroc_base = at(base, "auroc"),
-        .var_base = at(base, "variance"),
-        .auroc_now = at(now, "auroc"),
-        .var_now = at(now, "variance"),
-        .ece = at(now, "ece"),
-        .ece_null = at(now, "ece_null"),
-        .spiegelhalter_z = at(now, "spiegelhalter_z"),
-        .accuracy_gap = (double)NAN,
-        .accuracy_gap_se = (double)NAN,
-        .kl = at(now, "kl"),
-        .kl_p = at(now, "kl_p"),
-        .log_e = (double)NAN,
-    };
-    monitor_judge(&look->policy, look->site_bounds, &in, findings);
+    struct monitor_look in = figures_of(look, base, now);
+    in.ece = at(now, "ece");
+    in.ece_null = at(now, "ece_null");
+    in.spiegelhalter_z = at(now, "spiegelhalter_z");
+    in.kl = at(now, "kl");
+    in.kl_p = at(now, "kl_p");
+    monitor_judge(&look->policy, look->site_bound, &in, findings);
     for (int k = 0; k < MONITOR_RULES; k++) {
         struct monitor_finding *f = &findings[k];
-        if (strcmp(f->rule, "fairness") == 0 || strcmp(f->rule, "e-process") == 0)
+        if (!belongs(f->rule, false, base))
             continue;
         if (f->severity == MONITOR_SUSPEND && !look->policy.site_suspends) {
             f->severity = MONITOR_INVESTIGATE;
@@ -234,11 +253,6 @@ static double right_of(const json_t *site, bool most)
     double rows = at(site, "rows"), share = at(site, "accuracy") + (most ? ROUNDED : -ROUNDED);
     double right = most ? ceil(rows * share - 1e-9) : floor(rows * share + 1e-9);
     return fmin(fmax(right, 0.0), rows);
-}
-
-static double or_nought(double value)
-{
-    return isnan(value) ? 0.0 : value;
 }
 
 /* Takes one site's period into its e-process; bets is what the next look takes. */
@@ -282,18 +296,70 @@ static double product(const json_t *bets)
     return sum;
 }
 
+/* Whether some site judged patients of another epoch than the last look saw, or dates none. */
+static bool has_news(const struct look *look, const json_t *progress)
+{
+    size_t i;
+    json_t *now;
+    const json_t *epochs = json_object_get(progress, "epochs");
+    json_array_foreach(json_object_get(look->summary, "sites"), i, now)
+    {
+        const char *name = text_at(now, "name");
+        double epoch = at(now, "epoch"), last = at(epochs, name);
+        if (isnan(last))
+            last = at(site_named(look->baseline, name), "epoch");
+        if (json_is_true(json_object_get(now, "used")) && !(epoch > 0.0 && epoch == last))
+            return true;
+    }
+    return false;
+}
+
+static json_t *epochs_of(const struct look *look, const json_t *progress)
+{
+    size_t i;
+    json_t *now, *epochs = json_deep_copy(json_object_get(progress, "epochs"));
+    if (!epochs)
+        epochs = json_object();
+    json_array_foreach(json_object_get(look->summary, "sites"), i, now)
+    {
+        if (json_is_true(json_object_get(now, "used")))
+            json_object_set(epochs, text_at(now, "name"), json_object_get(now, "epoch"));
+    }
+    return epochs;
+}
+
+/* A look at the very same patients as the one before can find nothing where nothing has changed: it
+ * spends nothing, and takes the bound that a look of planned size would have. */
+static void spend(struct look *look, const json_t *progress, size_t sites)
+{
+    double per_look = at(look->baseline, "labels"), labels = at(look->summary, "labels");
+    double each = look->policy.alpha / (double)(sites > 0 ? sites : 1);
+    look->before = or_nought(at(progress, "time"));
+    look->spends = has_news(look, progress);
+    look->seen = or_nought(at(progress, "seen")) + (look->spends ? or_nought(labels) : 0.0);
+    look->time = look->spends
+                     ? monitor_time(&look->policy, look->number,
+                                    isnan(labels) ? labels : look->seen, per_look, look->before)
+                     : fmin(look->before + 1.0 / (double)look->policy.looks, 1.0);
+    if (look->before >= 1.0) { /* past the plan: as the last look of it */
+        double planned = (double)look->policy.looks;
+        look->bound = monitor_bound(look->policy.alpha, 1.0 - 1.0 / planned, 1.0);
+        look->site_bound = monitor_bound(each, 1.0 - 1.0 / planned, 1.0);
+        return;
+    }
+    look->bound = monitor_bound(look->policy.alpha, look->before, look->time);
+    look->site_bound = monitor_bound(each, look->before, look->time);
+}
+
 static struct result prepare(struct look *look, const json_t *terms, const json_t *progress,
                              struct why *why)
 {
     look->policy = policy_of(terms);
     look->baseline = json_object_get(terms, "baseline");
     look->number = monitoring_looks_done(progress) + 1;
-    size_t sites = json_array_size(json_object_get(look->baseline, "sites"));
-    struct monitor_policy each = look->policy;
-    each.alpha /= (double)(sites > 0 ? sites : 1);
     TRY(monitor_policy_check(&look->policy, why));
-    TRY(monitor_bounds(&look->policy, look->bounds, why));
-    return monitor_bounds(&each, look->site_bounds, why);
+    spend(look, progress, json_array_size(json_object_get(look->baseline, "sites")));
+    return DONE;
 }
 
 static void judge_all(struct look *look, const json_t *progress, json_t **ret_bets)
@@ -331,7 +397,9 @@ struct result monitoring_look(const json_t *terms, const json_t *progress, const
     look.findings = json_array();
     if (seen)
         judge_all(&look, progress, &bets);
-    next = seen ? json_pack("{s:i, s:o}", "look", (int)look.number, "bets", bets)
+    next = seen ? json_pack("{s:i, s:o, s:f, s:f, s:o}", "look", (int)look.number, "bets", bets,
+                            "seen", look.seen, "time", look.spends ? look.time : look.before,
+                            "epochs", epochs_of(&look, progress))
                 : json_deep_copy(progress);
     json_t *o = json_object();
     json_object_set_new(o, "look", json_integer(seen ? look.number : 0));
@@ -342,8 +410,10 @@ struct result monitoring_look(const json_t *terms, const json_t *progress, const
     json_object_set_new(o, "deadline_ms", json_integer(look.deadline_ms));
     put(o, "auroc", at(summary, "auroc"));
     put(o, "variance", at(summary, "variance"));
-    put(o, "bound",
-        look.bounds[(look.number < look.policy.looks ? look.number : look.policy.looks) - 1]);
+    put(o, "bound", look.bound);
+    json_object_set_new(o, "spends", json_boolean(seen && look.spends));
+    put(o, "time", look.spends ? look.time : look.before);
+    put(o, "labels", at(summary, "labels"));
     json_object_set_new(o, "findings", look.findings);
     json_object_set_new(o, "progress", next);
     *ret_record = o;

@@ -13,6 +13,7 @@
 #include "linalg/stats/pool.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,15 @@ static void put_drift(json_t *o, const struct evaluation_drift *drift)
     put(o, "expected_auroc", told ? drift->expected_auroc : (double)NAN);
 }
 
+/* Labels as a ranking's precision counts them: 4 m n / (m + n) of m positives and n negatives,
+ * which is m + n where they are as many; the rows where the counts are not told. */
+static double labels_of(const struct study *study, const struct pooling_input *input)
+{
+    const struct evaluation_figures *f = pooling_everybody(input);
+    double m = (double)f->positives, n = (double)f->negatives;
+    return m > 0.0 && n > 0.0 ? 4.0 * m * n / (m + n) : pooling_rows(study, input);
+}
+
 static json_t *site_json(const struct study *study, const struct pooling_input *input)
 {
     const struct evaluation_figures *f = pooling_everybody(input);
@@ -84,7 +94,13 @@ static json_t *site_json(const struct study *study, const struct pooling_input *
     put(o, "auroc", f->auroc);
     put(o, "variance", f->auroc_variance);
     put(o, "accuracy", f->accuracy);
+    put(o, "labels", labels_of(study, input));
     put(o, "brier", f->brier);
+    put(o, "brier_variance", f->brier_variance);
+    if (isfinite(f->cindex)) {
+        put(o, "cindex", f->cindex);
+        put(o, "cindex_variance", f->cindex_variance);
+    }
     put(o, "slope", f->calibration_slope);
     put(o, "ece", f->ece);
     put(o, "ece_null", f->ece_null);
@@ -99,6 +115,8 @@ static json_t *site_json(const struct study *study, const struct pooling_input *
 struct pot {
     size_t k;
     double rows[PLAN_SITES_MAX], auroc[PLAN_SITES_MAX], variance[PLAN_SITES_MAX];
+    double labels[PLAN_SITES_MAX];
+    const struct evaluation_figures *figures[PLAN_SITES_MAX];
     double weight[PLAN_SITES_MAX];
 };
 
@@ -113,8 +131,41 @@ static void fill_pot(const struct study *study, const struct pooling_input *inpu
         pot->rows[pot->k] = pooling_rows(study, &inputs[i]);
         pot->auroc[pot->k] = f->auroc;
         pot->variance[pot->k] = f->auroc_variance;
-        pot->k++;
+        pot->labels[pot->k] = labels_of(study, &inputs[i]);
+        pot->figures[pot->k++] = f;
     }
+}
+
+/* Another figure over the used sites that have it, with the same capped weights. */
+static void put_also(json_t *o, const struct pot *pot, const char *key, size_t offset,
+                     size_t variance_offset, bool always)
+{
+    double rows[PLAN_SITES_MAX], y[PLAN_SITES_MAX], v[PLAN_SITES_MAX], w[PLAN_SITES_MAX];
+    double mean = (double)NAN, se = (double)NAN;
+    char name[32];
+    size_t k = 0;
+    for (size_t i = 0; i < pot->k; i++) {
+        memcpy(&y[k], (const char *)pot->figures[i] + offset, sizeof y[k]);
+        memcpy(&v[k], (const char *)pot->figures[i] + variance_offset, sizeof v[k]);
+        rows[k] = pot->rows[i];
+        k += isfinite(y[k]) && v[k] >= 0.0 && isfinite(v[k]);
+    }
+    if (k > 0 && pool_capped_weights(k, rows, VALIDATION_SHARE_MAX, w))
+        pool_weighted(k, w, y, v, &mean, &se);
+    else if (!always)
+        return;
+    put(o, key, mean);
+    snprintf(name, sizeof name, "%s_variance", key);
+    put(o, name, se * se);
+}
+
+/* Labels that a pooled mean of these weights is worth: 1 / sum (w_k^2 / n_k). */
+static double labels_worth(const struct pot *pot)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < pot->k; i++)
+        sum += pot->weight[i] * pot->weight[i] / pot->labels[i];
+    return pot->k > 0 ? 1.0 / sum : (double)NAN;
 }
 
 static void put_pooled(json_t *o, struct pot *pot)
@@ -130,6 +181,11 @@ static void put_pooled(json_t *o, struct pot *pot)
     put(o, "variance", se * se);
     put(o, "low", ci.logit[0]);
     put(o, "high", ci.logit[1]);
+    put(o, "labels", isfinite(mean) ? labels_worth(pot) : (double)NAN);
+    put_also(o, pot, "brier", offsetof(struct evaluation_figures, brier),
+             offsetof(struct evaluation_figures, brier_variance), true);
+    put_also(o, pot, "cindex", offsetof(struct evaluation_figures, cindex),
+             offsetof(struct evaluation_figures, cindex_variance), false);
 }
 
 static void put_accuracy(json_t *o, const struct study *study, const struct pooling_input *inputs,

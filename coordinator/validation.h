@@ -22,7 +22,8 @@ struct validation_case {
     const unsigned char *model; /* [PLAN_HASH_BYTES] */
 };
 
-/* New reference: AUROC with its variance pooled by capped counts, accuracy, the largest gap in
+/* New reference: AUROC with its variance, and Brier score and C-index with theirs, pooled by capped
+ * counts; the labels that this is worth; accuracy, the largest gap in
  * accuracy between a subgroup and its reference group, and the sites' own figures. It follows from
  * plan and evaluations alone. NULL without memory. */
 json_t *validation_summary(const struct plan *plan, const struct study *study,

@@ -7,7 +7,9 @@
  * sum, for which the group-sequential recursion is made: its bounds let 5 % of unchanged models be
  * found where 2.5 % were agreed. So the bound of look k is the quantile of what Lan and DeMets's
  * function spends at it, z with 1 - Phi(z) = alpha(t_k) - alpha(t_(k-1)): by Boole's inequality no
- * more than alpha in all, however the looks hang together. */
+ * more than alpha in all, however the looks hang together, for any times t that do not look at the
+ * outcome. t_k = min(k/K, sum_(i<=k) n_i / (K n_0)), t_K = 1, with n_i the labels judged at look i,
+ * n_0 those of the baseline and K the looks planned: a look at few labels spends little. */
 #include "coordinator/validate/monitor.h"
 
 #include "linalg/special.h"
@@ -31,6 +33,7 @@ struct monitor_policy monitor_policy_default(void)
     return (struct monitor_policy){
         .auroc_drop_investigate = 0.05,
         .auroc_drop_suspend = 0.10,
+        .brier_rise_max = 0.25,
         .ece_max = 0.15,
         .accuracy_gap_max = 0.15,
         .kl_max = 0.3,
@@ -51,6 +54,7 @@ struct result monitor_policy_check(const struct monitor_policy *p, struct why *w
     } shares[] = {
         {"auroc_drop_investigate", p->auroc_drop_investigate, 1.0},
         {"auroc_drop_suspend", p->auroc_drop_suspend, 1.0},
+        {"brier_rise_max", p->brier_rise_max, 10.0},
         {"ece_max", p->ece_max, 1.0},
         {"accuracy_gap_max", p->accuracy_gap_max, 1.0},
         {"kl_max", p->kl_max, 100.0},
@@ -71,20 +75,51 @@ struct result monitor_policy_check(const struct monitor_policy *p, struct why *w
     return DONE;
 }
 
-struct result monitor_bounds(const struct monitor_policy *policy, double *bounds, struct why *why)
+double monitor_time(const struct monitor_policy *policy, unsigned k, double seen, double per_look,
+                    double before)
 {
-    if (policy->looks == 0 || policy->looks > MONITOR_LOOKS_MAX)
-        return failed(why, RESULT_INPUT, "monitoring plans 1 to %d looks", MONITOR_LOOKS_MAX);
-    if (!(policy->alpha > 0.0 && policy->alpha < 1.0))
-        return failed(why, RESULT_INPUT, "monitoring alpha must lie between 0 and 1");
-    double spent = 0.0;
-    for (unsigned k = 0; k < policy->looks; k++) {
-        double t = (double)(k + 1) / (double)policy->looks;
-        double by_now = spending_at(t, policy->alpha, SPEND_OBF, 1.0);
-        bounds[k] = fmin(normal_isf(by_now - spent), BOUND_MAX);
-        spent = by_now;
-    }
-    return DONE;
+    double planned = (double)policy->looks;
+    if (k >= policy->looks)
+        return 1.0;
+    double time = (double)k / planned;
+    if (per_look > 0.0 && isfinite(seen))
+        time = fmin(time, seen / (planned * per_look));
+    return fmin(fmax(time, before), 1.0);
+}
+
+double monitor_bound(double alpha, double before, double now)
+{
+    double spent = spending_at(now, alpha, SPEND_OBF, 1.0) -
+                   (before > 0.0 ? spending_at(before, alpha, SPEND_OBF, 1.0) : 0.0);
+    return now > before && spent > 0.0 ? fmin(normal_isf(spent), BOUND_MAX) : BOUND_MAX;
+}
+
+struct monitor_look monitor_look_none(int64_t now_ms)
+{
+    const double nan = (double)NAN;
+    return (struct monitor_look){
+        .now_ms = now_ms,
+        .auroc_base = nan,
+        .var_base = nan,
+        .auroc_now = nan,
+        .var_now = nan,
+        .cindex_base = nan,
+        .cindex_var_base = nan,
+        .cindex_now = nan,
+        .cindex_var_now = nan,
+        .brier_base = nan,
+        .brier_var_base = nan,
+        .brier_now = nan,
+        .brier_var_now = nan,
+        .ece = nan,
+        .ece_null = nan,
+        .spiegelhalter_z = nan,
+        .accuracy_gap = nan,
+        .accuracy_gap_se = nan,
+        .kl = nan,
+        .kl_p = nan,
+        .log_e = nan,
+    };
 }
 
 static void say(struct monitor_finding *f, const char *format, ...)
@@ -114,12 +149,18 @@ static void begin(struct monitor_finding *f, const char *rule, double value, dou
         say(f, "not reported");
 }
 
-static void judge_auroc(const struct monitor_policy *p, const struct monitor_look *l, double bound,
-                        struct monitor_finding *f)
+/* A concordance, AUROC or C-index, against the baseline's. */
+struct fall {
+    const char *rule, *name;
+    double base, var_base, now, var_now;
+};
+
+static void judge_fall(const struct monitor_policy *p, const struct fall *l, double bound,
+                       struct monitor_finding *f)
 {
-    double drop = 1.0 - l->auroc_now / l->auroc_base;
-    double z = (l->auroc_base - l->auroc_now) / sqrt(l->var_base + l->var_now);
-    begin(f, "auroc", drop, p->auroc_drop_investigate, z, bound);
+    double drop = 1.0 - l->now / l->base;
+    double z = (l->base - l->now) / sqrt(l->var_base + l->var_now);
+    begin(f, l->rule, drop, p->auroc_drop_investigate, z, bound);
     if (!f->known)
         return;
     if (z > bound && drop > p->auroc_drop_suspend) {
@@ -129,9 +170,26 @@ static void judge_auroc(const struct monitor_policy *p, const struct monitor_loo
         f->severity = MONITOR_INVESTIGATE;
     }
     say(f,
-        "AUROC %.3f against %.3f at the start: down %.1f %%, z %.2f against the bound %.2f of "
+        "%s %.3f against %.3f at the start: down %.1f %%, z %.2f against the bound %.2f of "
         "this look",
-        l->auroc_now, l->auroc_base, 100.0 * drop, z, bound);
+        l->name, l->now, l->base, 100.0 * drop, z, bound);
+}
+
+/* Mean squared error of the probabilities: falls with discrimination and with calibration. */
+static void judge_brier(const struct monitor_policy *p, const struct monitor_look *l, double bound,
+                        struct monitor_finding *f)
+{
+    double rise = l->brier_now / l->brier_base - 1.0;
+    double z = (l->brier_now - l->brier_base) / sqrt(l->brier_var_base + l->brier_var_now);
+    begin(f, "brier", rise, p->brier_rise_max, z, bound);
+    if (!f->known)
+        return;
+    if (z > bound && rise > p->brier_rise_max)
+        f->severity = MONITOR_INVESTIGATE;
+    say(f,
+        "Brier score %.4f against %.4f at the start: up %.1f %% (limit %.0f %%), z %.2f against "
+        "%.2f",
+        l->brier_now, l->brier_base, 100.0 * rise, 100.0 * p->brier_rise_max, z, bound);
 }
 
 static void judge_calibration(const struct monitor_policy *p, const struct monitor_look *l,
@@ -185,17 +243,22 @@ static void judge_eprocess(const struct monitor_policy *p, const struct monitor_
         l->log_e, bound);
 }
 
-enum monitor_severity monitor_judge(const struct monitor_policy *policy, const double *bounds,
+enum monitor_severity monitor_judge(const struct monitor_policy *policy, double bound,
                                     const struct monitor_look *look,
                                     struct monitor_finding *findings)
 {
-    unsigned at = look->look < 1 ? 1 : look->look;
-    double bound = bounds[(at < policy->looks ? at : policy->looks) - 1];
-    judge_auroc(policy, look, bound, &findings[0]);
-    judge_calibration(policy, look, bound, &findings[1]);
-    judge_fairness(policy, look, bound, &findings[2]);
-    judge_drift(policy, look, bound, &findings[3]);
-    judge_eprocess(policy, look, &findings[4]);
+    const struct fall auroc = {"auroc",        "AUROC",         look->auroc_base,
+                               look->var_base, look->auroc_now, look->var_now};
+    const struct fall cindex = {"c-index",         "C-index",
+                                look->cindex_base, look->cindex_var_base,
+                                look->cindex_now,  look->cindex_var_now};
+    judge_fall(policy, &auroc, bound, &findings[0]);
+    judge_fall(policy, &cindex, bound, &findings[1]);
+    judge_brier(policy, look, bound, &findings[2]);
+    judge_calibration(policy, look, bound, &findings[3]);
+    judge_fairness(policy, look, bound, &findings[4]);
+    judge_drift(policy, look, bound, &findings[5]);
+    judge_eprocess(policy, look, &findings[6]);
     enum monitor_severity worst = MONITOR_FINE;
     for (int k = 0; k < MONITOR_RULES; k++) {
         struct monitor_finding *f = &findings[k];

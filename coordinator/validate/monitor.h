@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MONITOR_LOOKS_MAX = 200, MONITOR_RULES = 5, MONITOR_WORDS = 256 };
+enum { MONITOR_LOOKS_MAX = 200, MONITOR_RULES = 7, MONITOR_WORDS = 256 };
 
 enum monitor_severity { MONITOR_FINE, MONITOR_INVESTIGATE, MONITOR_SUSPEND };
 
@@ -20,12 +20,13 @@ const char *monitor_severity_name(enum monitor_severity severity);
 struct monitor_policy {
     double auroc_drop_investigate; /* share of the baseline AUROC: .05 */
     double auroc_drop_suspend;     /* .10 */
+    double brier_rise_max;         /* share of the baseline Brier score: .25 */
     double ece_max;                /* .15 */
     double accuracy_gap_max;       /* largest gap between subgroups: .15 */
     double kl_max;                 /* nats: .3 */
     double accuracy_margin;        /* the e-process holds accuracy to the baseline less this: .05 */
     double alpha;                  /* one-sided, over all looks: .025 */
-    unsigned looks;                /* planned in the period: 12 */
+    unsigned looks;                /* the most in the period: 12 */
     bool site_suspends;            /* one site's collapse is enough to suspend: true */
     int64_t investigate_ms;        /* deadline to look into it: 14 days */
     int64_t suspend_ms;            /* deadline to answer a suspension: 2 days */
@@ -36,16 +37,23 @@ struct monitor_policy monitor_policy_default(void);
 /* RESULT_INPUT with the reason when a threshold, alpha or the number of looks is out of bounds. */
 struct result monitor_policy_check(const struct monitor_policy *policy, struct why *why) MUST_CHECK;
 
-/* Bounds on z at each planned look, bounds[policy->looks]: alpha spent as Lan and DeMets's function
- * of O'Brien and Fleming's type has it, valid whatever the looks share. */
-struct result monitor_bounds(const struct monitor_policy *policy, double *bounds,
-                             struct why *why) MUST_CHECK;
+/* The information time of look k: labels judged so far over those of policy->looks holdouts as
+ * large as the baseline's, never ahead of k over policy->looks, and 1 from the last look on, whose
+ * alpha is all that is left. seen counts this look's labels too; before: the time of the look
+ * before. The result is no smaller than before. */
+double monitor_time(const struct monitor_policy *policy, unsigned k, double seen, double per_look,
+                    double before);
+
+/* The bound on z of a look that takes the information time from before to now, at this alpha: Lan
+ * and DeMets's function of O'Brien and Fleming's type, valid whatever the looks share. */
+double monitor_bound(double alpha, double before, double now);
 
 /* One look at one site or pooled; NaN where something was not reported. */
 struct monitor_look {
-    unsigned look; /* from 1 */
     int64_t now_ms;
     double auroc_base, var_base, auroc_now, var_now;
+    double cindex_base, cindex_var_base, cindex_now, cindex_var_now;
+    double brier_base, brier_var_base, brier_now, brier_var_now;
     double ece, ece_null, spiegelhalter_z;
     double accuracy_gap, accuracy_gap_se;
     double kl, kl_p;
@@ -62,10 +70,12 @@ struct monitor_finding {
     char words[MONITOR_WORDS];
 };
 
-/* Judges one look with the bound of that look; the worst severity is returned. findings has
- * MONITOR_RULES entries: auroc, calibration, fairness, drift, e-process. A look past the plan uses
- * the last bound. */
-enum monitor_severity monitor_judge(const struct monitor_policy *policy, const double *bounds,
+/* Every number NaN. */
+struct monitor_look monitor_look_none(int64_t now_ms);
+
+/* Judges one look with its bound; the worst severity is returned. findings has MONITOR_RULES
+ * entries: auroc, c-index, brier, calibration, fairness, drift, e-process. */
+enum monitor_severity monitor_judge(const struct monitor_policy *policy, double bound,
                                     const struct monitor_look *look,
                                     struct monitor_finding *findings);
 

@@ -21,16 +21,17 @@ static struct why why;
 static json_t *site(const char *name, double auroc, double variance, double accuracy, int epoch,
                     double rows)
 {
-    return json_pack("{s:s, s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b}", "name", name,
-                     "status", "ok", "used", 1, "rows", rows, "auroc", auroc, "variance", variance,
-                     "accuracy", accuracy, "ece", 0.03, "ece_null", 0.03, "spiegelhalter_z", 0.2,
-                     "epoch", epoch, "reused", 0);
+    return json_pack("{s:s, s:s, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b}",
+                     "name", name, "status", "ok", "used", 1, "rows", rows, "auroc", auroc,
+                     "variance", variance, "accuracy", accuracy, "ece", 0.03, "ece_null", 0.03,
+                     "spiegelhalter_z", 0.2, "brier", 0.12, "brier_variance", 1e-5, "epoch", epoch,
+                     "reused", 0);
 }
 
 static json_t *summary(double auroc, double variance, json_t *one, json_t *two)
 {
-    return json_pack("{s:f, s:f, s:f, s:f, s:[o, o]}", "auroc", auroc, "variance", variance, "gap",
-                     0.02, "gap_se", 0.03, "sites", one, two);
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:[o, o]}", "auroc", auroc, "variance", variance,
+                     "gap", 0.02, "gap_se", 0.03, "labels", 800.0, "sites", one, two);
 }
 
 static json_t *usual(void)
@@ -193,29 +194,28 @@ static void chance_alone_finds_no_more_than_alpha(void **state)
 {
     (void)state;
     enum { MODELS = 4000, LOOKS = 12 };
-    const double sd = 0.035, nan = (double)NAN;
+    const double sd = 0.035;
     struct monitor_policy policy = monitor_policy_default();
     struct monitor_finding findings[MONITOR_RULES];
-    double bounds[LOOKS];
     unsigned suspended = 0, found = 0, points = 0;
     struct prng rng;
     prng_seed(&rng, 7);
-    assert_true(ok(monitor_bounds(&policy, bounds, &why)));
     for (int m = 0; m < MODELS; m++) {
         double start = 0.85 + sd * normal(&rng);
         bool any = false, stop = false, point = false;
+        double seen = 0.0, time = 0.0;
         for (unsigned k = 1; k <= LOOKS; k++) {
             double auroc = 0.85 + sd * normal(&rng);
-            const struct monitor_look in = {.look = k,
-                                            .auroc_base = start,
-                                            .var_base = sd * sd,
-                                            .auroc_now = auroc,
-                                            .var_now = sd * sd,
-                                            .ece = nan,
-                                            .accuracy_gap = nan,
-                                            .kl = nan,
-                                            .log_e = nan};
-            enum monitor_severity severity = monitor_judge(&policy, bounds, &in, findings);
+            struct monitor_look in = monitor_look_none(0);
+            in.auroc_base = start;
+            in.auroc_now = auroc;
+            in.var_base = in.var_now = sd * sd;
+            /* Holdouts of 400 to 600 labels where 500 were planned. */
+            seen += 400.0 + 200.0 * prng_u01(&rng);
+            double now = monitor_time(&policy, k, seen, 500.0, time);
+            enum monitor_severity severity =
+                monitor_judge(&policy, monitor_bound(policy.alpha, time, now), &in, findings);
+            time = now;
             any = any || severity != MONITOR_FINE;
             stop = stop || severity == MONITOR_SUSPEND;
             point = point || 1.0 - auroc / start > policy.auroc_drop_investigate;
@@ -230,6 +230,80 @@ static void chance_alone_finds_no_more_than_alpha(void **state)
            100.0 * suspended / MODELS);
     assert_true(points > MODELS / 2);
     assert_true(found <= policy.alpha * MODELS);
+}
+
+static double number(const json_t *record, const char *key)
+{
+    return json_number_value(json_object_get(record, key));
+}
+
+/* One look at a holdout of so many labels, of that epoch at site a: its time and bound. */
+static void at_labels(const json_t *t, json_t **progress, double labels, int epoch, double *time,
+                      double *bound, bool *spends)
+{
+    json_t *record = NULL, *now = summary(0.85, 0.0002, site("a", 0.85, 0.0004, 0.80, epoch, 400),
+                                          site("b", 0.85, 0.0004, 0.80, 1, 400));
+    json_object_set_new(now, "labels", json_real(labels));
+    assert_int_equal(look(t, progress, now, &record), MONITOR_FINE);
+    *time = number(record, "time");
+    *bound = number(record, "bound");
+    *spends = json_is_true(json_object_get(record, "spends"));
+    json_decref(record);
+}
+
+/* Alpha goes with the labels judged, never faster than the looks, and the last look takes the rest;
+ * the same patients again cost nothing. */
+static void information_spends(void **state)
+{
+    (void)state;
+    json_t *t = terms(4), *progress = monitoring_begin();
+    double time, bound, full = monitor_bound(0.025, 0.0, 0.25);
+    bool spends;
+    at_labels(t, &progress, 800, 1, &time, &bound, &spends); /* the baseline's own patients */
+    assert_true(time == 0.0 && bound == full && !spends);
+    at_labels(t, &progress, 200, 2, &time, &bound, &spends); /* a quarter of a planned look */
+    assert_true(fabs(time - 0.0625) < 1e-12 && bound > full && spends);
+    at_labels(t, &progress, 8000, 3, &time, &bound, &spends); /* ten times of it */
+    assert_true(time == 0.75 && bound == monitor_bound(0.025, 0.0625, 0.75));
+    at_labels(t, &progress, 8000, 3, &time, &bound, &spends);
+    assert_true(time == 0.75 && !spends && bound == monitor_bound(0.025, 0.75, 1.0));
+    json_decref(progress);
+    progress = monitoring_begin();
+    for (int k = 1; k <= 4; k++) /* small to the end */
+        at_labels(t, &progress, 80, k + 1, &time, &bound, &spends);
+    assert_true(time == 1.0 && bound == monitor_bound(0.025, 3 * 0.025, 1.0));
+    at_labels(t, &progress, 800, 9, &time, &bound, &spends); /* past the plan, as its last look */
+    assert_true(time == 1.0 && bound == monitor_bound(0.025, 0.75, 1.0));
+    json_decref(progress);
+    json_decref(t);
+}
+
+/* A Brier score and, where there is one, a C-index are judged beside the AUROC. */
+static void other_figures_fall(void **state)
+{
+    (void)state;
+    json_t *t = terms(4), *progress = monitoring_begin(), *record = NULL;
+    json_t *base = json_object_get(t, "baseline");
+    json_object_set_new(base, "cindex", json_real(0.72));
+    json_object_set_new(base, "cindex_variance", json_real(0.0002));
+    json_t *a = site("a", 0.85, 0.0004, 0.80, 2, 400);
+    json_object_set_new(a, "brier", json_real(0.20));
+    json_t *now = summary(0.85, 0.0002, a, site("b", 0.85, 0.0004, 0.80, 2, 400));
+    json_object_set_new(now, "cindex", json_real(0.60));
+    json_object_set_new(now, "cindex_variance", json_real(0.0002));
+    assert_int_equal(look(t, &progress, now, &record), MONITOR_SUSPEND);
+    assert_string_equal(json_string_value(
+                            json_object_get(finding(record, "pooled", "c-index"), "severity")),
+                        "suspend");
+    assert_string_equal(json_string_value(
+                            json_object_get(finding(record, "a", "brier"), "severity")),
+                        "investigate");
+    assert_string_equal(json_string_value(
+                            json_object_get(finding(record, "b", "brier"), "severity")),
+                        "fine");
+    json_decref(record);
+    json_decref(progress);
+    json_decref(t);
 }
 
 static void terms_have_bounds(void **state)
@@ -265,6 +339,8 @@ int main(void)
         cmocka_unit_test(bets_take_only_new_patients),
         cmocka_unit_test(the_same_again),
         cmocka_unit_test(chance_alone_finds_no_more_than_alpha),
+        cmocka_unit_test(information_spends),
+        cmocka_unit_test(other_figures_fall),
         cmocka_unit_test(terms_have_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,42 +94,52 @@ static void monitoring_needs_threshold_and_bound(void **state)
     (void)state;
     struct monitor_policy policy = monitor_policy_default();
     struct monitor_finding f[MONITOR_RULES];
-    double bounds[MONITOR_LOOKS_MAX];
     struct why why;
-    assert_true(ok(monitor_bounds(&policy, bounds, &why)));
-    assert_true(bounds[0] > bounds[11] && bounds[11] > 1.9);
-    struct monitor_look look = {
-        .look = 12,
-        .now_ms = 1000,
-        .auroc_base = 0.85,
-        .var_base = 1e-4,
-        .auroc_now = 0.79,
-        .var_now = 2e-3, /* few patients: a large drop, but chance would do it */
-        .ece = NAN,
-        .ece_null = NAN,
-        .spiegelhalter_z = NAN,
-        .accuracy_gap = 0.2,
-        .accuracy_gap_se = 0.02,
-        .kl = 0.1,
-        .kl_p = 1e-9,
-        .log_e = 1.0,
-    };
-    assert_int_equal(monitor_judge(&policy, bounds, &look, f), MONITOR_INVESTIGATE);
+    /* Twelve looks of planned size: early ones spend next to nothing. */
+    double last = monitor_bound(policy.alpha, 11.0 / 12.0, 1.0);
+    assert_true(monitor_bound(policy.alpha, 0.0, 1.0 / 12.0) > 7.0 && last > 1.9 && last < 3.0);
+    assert_true(monitor_bound(policy.alpha, 0.5, 0.5) >= 40.0);
+    struct monitor_look look = monitor_look_none(1000);
+    look.auroc_base = 0.85;
+    look.var_base = 1e-4;
+    look.auroc_now = 0.79;
+    look.var_now = 2e-3; /* few patients: a large drop, but chance would do it */
+    look.brier_base = 0.10;
+    look.brier_var_base = 1e-6;
+    look.brier_now = 0.12;
+    look.brier_var_now = 1e-6; /* beyond chance, but by a fifth only */
+    look.accuracy_gap = 0.2;
+    look.accuracy_gap_se = 0.02;
+    look.kl = 0.1;
+    look.kl_p = 1e-9;
+    look.log_e = 1.0;
+    assert_int_equal(monitor_judge(&policy, last, &look, f), MONITOR_INVESTIGATE);
     assert_int_equal(f[0].severity, MONITOR_FINE);
-    assert_false(f[1].known);
-    assert_int_equal(f[2].severity, MONITOR_INVESTIGATE);
-    assert_int_equal(f[2].deadline_ms, 1000 + policy.investigate_ms);
-    assert_int_equal(f[3].severity, MONITOR_FINE); /* significant, but small */
+    assert_false(f[1].known || f[3].known);
+    assert_true(f[2].known && f[2].severity == MONITOR_FINE && f[2].z > last);
+    assert_int_equal(f[4].severity, MONITOR_INVESTIGATE);
+    assert_int_equal(f[4].deadline_ms, 1000 + policy.investigate_ms);
+    assert_int_equal(f[5].severity, MONITOR_FINE); /* significant, but small */
     look.var_now = 1e-4;
-    monitor_judge(&policy, bounds, &look, f);
+    look.brier_now = 0.13;
+    look.cindex_base = 0.70;
+    look.cindex_now = 0.60;
+    look.cindex_var_base = look.cindex_var_now = 1e-4;
+    monitor_judge(&policy, last, &look, f);
     assert_int_equal(f[0].severity, MONITOR_INVESTIGATE);
+    assert_int_equal(f[1].severity, MONITOR_SUSPEND); /* down 14 % */
+    assert_int_equal(f[2].severity, MONITOR_INVESTIGATE);
+    look.cindex_var_now = 1e-2; /* the same fall, of few patients */
+    look.brier_var_now = 1e-3;
+    monitor_judge(&policy, last, &look, f);
+    assert_true(f[1].severity == MONITOR_FINE && f[2].severity == MONITOR_FINE);
     look.auroc_now = 0.7;
     look.log_e = 4.0;
-    assert_int_equal(monitor_judge(&policy, bounds, &look, f), MONITOR_SUSPEND);
+    assert_int_equal(monitor_judge(&policy, last, &look, f), MONITOR_SUSPEND);
     assert_int_equal(f[0].deadline_ms, 1000 + policy.suspend_ms);
-    assert_int_equal(f[4].severity, MONITOR_INVESTIGATE);
+    assert_int_equal(f[6].severity, MONITOR_INVESTIGATE);
     policy.looks = 0;
-    assert_false(ok(monitor_bounds(&policy, bounds, &why)));
+    assert_int_equal(monitor_policy_check(&policy, &why).code, RESULT_INPUT);
 }
 
 static void incident_clocks_run(void **state)
