@@ -6,6 +6,7 @@
 #include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
 
 void hex_hash(char out[HEX_HASH_BYTES], const unsigned char hash[PLAN_HASH_BYTES])
 {
@@ -168,4 +169,17 @@ struct result entry_text(const struct study *study, const struct effect *effect,
     *ret_text = json_dumps(entry, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(entry);
     return *ret_text ? DONE : failed(why, RESULT_SYSTEM, "out of memory for an audit entry");
+}
+
+const json_t *entry_named(const json_t *list, const char *key, const char *name)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *text = json_string_value(json_object_get(one, key));
+        if (text && strcmp(text, name) == 0)
+            return one;
+    }
+    return NULL;
 }

@@ -6,6 +6,8 @@
 #include "coordinator/study.h"
 #include "proto/payload.h"
 
+#include <jansson.h>
+
 /* What the entry tells besides the study's state; all optional. */
 struct entry_extra {
     const char *researcher; /* NOTE_RELEASED: the operator */
@@ -22,6 +24,9 @@ struct entry_extra {
 struct result entry_text(const struct study *study, const struct effect *effect, uint64_t now_ms,
                          const struct entry_extra *extra, char **ret_text,
                          struct why *why) MUST_CHECK;
+
+/* The object of a list whose key is that name, or NULL. */
+const json_t *entry_named(const json_t *list, const char *key, const char *name);
 
 enum { HEX_HASH_BYTES = 2 * PLAN_HASH_BYTES + 1 };
 

@@ -31,28 +31,6 @@ struct bench {
     char detail[JUDGE_DETAIL_BYTES];
 };
 
-static const char *absence_word(const struct study *study, uint32_t site)
-{
-    if (site >= study->task.sites_count)
-        return "not_asked";
-    switch (study->task.sites[site].standing) {
-    case STANDING_DECLINED:
-        return "declined";
-    case STANDING_REFUSED:
-        return "report_refused";
-    case STANDING_MISSED:
-    case STANDING_EXPECTED:
-        return "timeout";
-    case STANDING_AWAY:
-        return "away";
-    case STANDING_OUT:
-    case STANDING_COUNTED:
-    case STANDING_ASIDE: /* of updates only */
-        break;
-    }
-    return "not_asked";
-}
-
 /* The incumbent's figures in a site's evaluation, or NULL. */
 static const struct evaluation_model *incumbent_of(const struct payload_evaluation *e)
 {
@@ -113,7 +91,7 @@ static void fill_site(const struct judge_case *in, uint32_t member, struct gate_
     const struct pooling_input *report = report_of(in, member);
     *site = (struct gate_site){
         .id = in->study->members[member].name,
-        .status = absence_word(in->study, member),
+        .status = study_absence(in->study, member),
         .auc = nan,
         .var_auc = nan,
         .d = nan,

@@ -124,14 +124,7 @@ unsigned monitoring_looks_planned(const json_t *terms)
 
 static const json_t *site_named(const json_t *summary, const char *name)
 {
-    size_t i;
-    json_t *site;
-    json_array_foreach(json_object_get(summary, "sites"), i, site)
-    {
-        if (strcmp(text_at(site, "name"), name) == 0)
-            return site;
-    }
-    return NULL;
+    return entry_named(json_object_get(summary, "sites"), "name", name);
 }
 
 /* A look that is under way. */

@@ -216,33 +216,13 @@ json_t *pooling_histogram(const struct pooling_input *inputs, size_t n)
 
 /* ---- who has no figures ---- */
 
-static const char *absence(const struct study *study, uint32_t site)
-{
-    if (site >= study->task.sites_count)
-        return NULL;
-    switch (study->task.sites[site].standing) {
-    case STANDING_DECLINED:
-        return "declined";
-    case STANDING_REFUSED:
-        return "report refused";
-    case STANDING_MISSED:
-    case STANDING_EXPECTED:
-        return "timeout";
-    case STANDING_AWAY:
-        return "away";
-    case STANDING_OUT:
-    case STANDING_ASIDE: /* of updates only */
-    case STANDING_COUNTED:
-        break;
-    }
-    return NULL;
-}
-
 json_t *pooling_absent(const struct study *study, const struct pooling_input *inputs, size_t n)
 {
     json_t *out = json_object();
     for (uint32_t s = 0; s < study->members_count; s++) {
-        const char *word = absence(study, s);
+        bool asked = s < study->task.sites_count && study->task.sites[s].standing != STANDING_OUT &&
+                     study->task.sites[s].standing != STANDING_COUNTED;
+        const char *word = asked ? study_absence(study, s) : NULL;
         for (size_t i = 0; i < n; i++) {
             enum evaluation_status status = inputs[i].evaluation.models[0].groups[0].status;
             if (inputs[i].site == s)

@@ -18,7 +18,8 @@ json_t *pooling_disparity(const struct study *study, const struct pooling_input 
  * histograms of the same bins. */
 json_t *pooling_histogram(const struct pooling_input *inputs, size_t n);
 
-/* Sites whose everybody has no figures, and sites without a report: an object of words by name. */
+/* Sites whose everybody has no figures, and sites without a report: an object of words by name
+ * (evaluation_status_name, study_absence). */
 json_t *pooling_absent(const struct study *study, const struct pooling_input *inputs, size_t n);
 
 #endif

@@ -3,6 +3,7 @@
  * record. */
 #include "coordinator/replay_inner.h"
 
+#include "coordinator/entry.h"
 #include "coordinator/judge.h"
 #include "coordinator/validate/gate_json.h"
 #include "proto/base/cleanup.h"
@@ -26,18 +27,6 @@ static bool hash_of(const json_t *entry, const char *key, unsigned char out[PLAN
            n == PLAN_HASH_BYTES;
 }
 
-static const json_t *site_named(const json_t *sites, const char *id)
-{
-    size_t i;
-    json_t *site;
-    json_array_foreach(sites, i, site)
-    {
-        if (strcmp(text_of(site, "id"), id) == 0)
-            return site;
-    }
-    return NULL;
-}
-
 static bool reported(const struct replay_study *study, const char *id)
 {
     for (size_t i = 0; i < study->evaluations_count; i++)
@@ -59,7 +48,7 @@ static struct result same_figures(const struct replay_study *study, const json_t
     json_array_foreach(theirs, i, site)
     {
         const char *id = text_of(site, "id");
-        bool same = reported(study, id) ? json_equal(site, site_named(mine, id))
+        bool same = reported(study, id) ? json_equal(site, entry_named(mine, "id", id))
                                         : strcmp(text_of(site, "status"), "ok") != 0 &&
                                               json_is_null(json_object_get(site, "auc"));
         if (!same)

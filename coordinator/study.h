@@ -182,6 +182,11 @@ struct result study_check_answer(const struct study *study, uint32_t site, uint3
 struct result study_wants(const struct study *study, uint32_t site, uint32_t task,
                           const unsigned char digest[PLAN_HASH_BYTES], struct why *why) MUST_CHECK;
 
+/* Why the last task has no result of the site, one fixed word as records have it: "timeout",
+ * "report_refused", "away", the type of its decline, or that it was not asked, is not in the study
+ * or was revoked. For a site whose result was taken it says nothing. */
+const char *study_absence(const struct study *study, uint32_t site);
+
 /* How flags become reputation and quarantine in this study. */
 struct anomaly_policy study_conduct_policy(const struct study *study);
 

@@ -161,3 +161,34 @@ struct result study_wants(const struct study *study, uint32_t site, uint32_t tas
         return failed(why, RESULT_REFUSED, "task %u: this site's part is already concluded", task);
     return DONE;
 }
+
+const char *study_absence(const struct study *study, uint32_t site)
+{
+    const struct round_site *part = &study->task.sites[site];
+    switch (site < study->task.sites_count ? part->standing : STANDING_OUT) {
+    case STANDING_DECLINED:
+        return message_decline_name(part->decline);
+    case STANDING_REFUSED:
+        return "report_refused";
+    case STANDING_EXPECTED:
+    case STANDING_MISSED:
+        return "timeout";
+    case STANDING_AWAY:
+        return "away";
+    case STANDING_OUT:
+    case STANDING_ASIDE: /* of updates only */
+    case STANDING_COUNTED:
+        break;
+    }
+    switch (study->members[site].verdict) {
+    case MEMBER_REVOKED:
+        return "revoked";
+    case MEMBER_ALLOWED:
+        return "not_asked";
+    case MEMBER_INVITED:
+    case MEMBER_ASKING:
+    case MEMBER_REFUSED:
+        break;
+    }
+    return "not_in_study";
+}

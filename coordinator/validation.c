@@ -310,36 +310,6 @@ static json_t *new_hospital(const struct validation_case *in)
     return o;
 }
 
-static const char *absence(const struct study *study, uint32_t site)
-{
-    const struct round_site *part = &study->task.sites[site];
-    switch (part->standing) {
-    case STANDING_DECLINED:
-        return message_decline_name(part->decline);
-    case STANDING_REFUSED:
-        return "report_refused";
-    case STANDING_EXPECTED:
-    case STANDING_MISSED:
-    case STANDING_AWAY:
-        return "timeout";
-    case STANDING_OUT:
-    case STANDING_ASIDE: /* of updates only */
-    case STANDING_COUNTED:
-        break;
-    }
-    switch (study->members[site].verdict) {
-    case MEMBER_REVOKED:
-        return "revoked";
-    case MEMBER_ALLOWED:
-        return "not_asked";
-    case MEMBER_INVITED:
-    case MEMBER_ASKING:
-    case MEMBER_REFUSED:
-        break;
-    }
-    return "not_in_study";
-}
-
 static const struct pooling_input *report_of(const struct validation_case *in, uint32_t site)
 {
     for (size_t i = 0; i < in->n; i++)
@@ -369,7 +339,7 @@ static json_t *non_results(const struct validation_case *in)
     for (uint32_t i = 0; i < in->study->members_count; i++) {
         const struct pooling_input *report = report_of(in, i);
         if (!report)
-            add_non_result(list, in->study, i, absence(in->study, i));
+            add_non_result(list, in->study, i, study_absence(in->study, i));
         else if (!used(pooling_everybody(report)))
             add_non_result(list, in->study, i, site_status(pooling_everybody(report)));
     }

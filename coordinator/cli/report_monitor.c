@@ -4,6 +4,7 @@
 #include "coordinator/cli/html.h"
 #include "coordinator/cli/report_html.h"
 #include "coordinator/cli/report_pictures.h"
+#include "coordinator/entry.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -93,14 +94,7 @@ static void draw_limit(FILE *out, const struct scale *scale, double value, const
 
 static const json_t *site_in(const json_t *summary, const char *name)
 {
-    size_t i;
-    json_t *site;
-    json_array_foreach(json_object_get(summary, "sites"), i, site)
-    {
-        if (strcmp(string_at(site, "name"), name) == 0)
-            return site;
-    }
-    return NULL;
+    return entry_named(json_object_get(summary, "sites"), "name", name);
 }
 
 /* One site's figure as a line, broken where the site gave none. */
