@@ -30,6 +30,7 @@ struct policy_file {
     double *epsilon_per_study, *epsilon_per_year, *epsilon_total, *delta;
     uint64_t *min_patients;
     int *metrics;
+    double *metrics_noise;
     unsigned *min_cell, *queries_per_epoch;
     int *validation;
 };
@@ -51,6 +52,7 @@ static const cyaml_schema_field_t POLICY[] = {
     CYAML_FIELD_UINT_PTR("min_patients", OPT, struct policy_file, min_patients),
     CYAML_FIELD_ENUM_PTR("metrics", OPT | CYAML_FLAG_STRICT, struct policy_file, metrics, METRICS,
                          COUNT(METRICS)),
+    CYAML_FIELD_FLOAT_PTR("metrics_noise", OPT, struct policy_file, metrics_noise),
     CYAML_FIELD_UINT_PTR("min_cell", OPT, struct policy_file, min_cell),
     CYAML_FIELD_UINT_PTR("queries_per_epoch", OPT, struct policy_file, queries_per_epoch),
     CYAML_FIELD_ENUM_PTR("validation", OPT | CYAML_FLAG_STRICT, struct policy_file, validation,
@@ -99,6 +101,7 @@ static void apply(struct policy *policy, struct policy_file *file)
     OVERRIDE(epsilon_total);
     OVERRIDE(delta);
     OVERRIDE(min_patients);
+    OVERRIDE(metrics_noise);
     OVERRIDE(min_cell);
     OVERRIDE(queries_per_epoch);
     policy->researchers = file->researchers;
@@ -123,6 +126,7 @@ static struct result check(const struct policy *p, const struct conf_source *sou
         {"epsilon_per_year", p->epsilon_per_year, 0, 1000},
         {"epsilon_total", p->epsilon_total, 0, 10000},
         {"delta", p->delta, 1e-20, 1e-2},
+        {"metrics_noise", p->metrics_noise, 0, 1e6},
         {"min_cell", p->min_cell, 1, 1000},
         {"queries_per_epoch", p->queries_per_epoch, 0, 1000000},
     };
@@ -157,6 +161,14 @@ void policy_free(struct policy *policy)
     free(policy->researchers);
     free(policy->features_refused);
     memset(policy, 0, sizeof *policy);
+}
+
+void policy_apply(const struct policy *policy, struct plan *plan)
+{
+    struct plan_privacy *p = &plan->privacy;
+    if (policy->metrics == METRICS_NOISED_HISTOGRAM && p->mode == PRIVACY_PATIENT &&
+        p->metrics_noise < policy->metrics_noise)
+        p->metrics_noise = policy->metrics_noise;
 }
 
 static bool listed(const struct plan_level *names, unsigned count, const char *name)

@@ -37,8 +37,9 @@ struct policy {
     double delta;         /* of the ledger */
     uint64_t min_patients;
     enum policy_metrics metrics; /* in which form evaluation results may leave */
-    unsigned min_cell;           /* the larger of this and the plan's holds */
-    unsigned queries_per_epoch;  /* evaluations of one holdout epoch */
+    double metrics_noise;       /* of the site's own, with noised-histogram; 0 = the plan's alone */
+    unsigned min_cell;          /* the larger of this and the plan's holds */
+    unsigned queries_per_epoch; /* evaluations of one holdout epoch */
     enum policy_validation validation;
 };
 
@@ -51,6 +52,11 @@ struct result policy_parse(struct policy *policy, const char *name, const char *
                            struct why *why) MUST_CHECK;
 
 void policy_free(struct policy *policy);
+
+/* The plan as this site carries it out: where figures leave as noised histograms only, a private
+ * plan's metrics_noise is at least the policy's, and is accounted for as if the plan had said so.
+ */
+void policy_apply(const struct policy *policy, struct plan *plan);
 
 /* Whether the plan is inside the policy's bounds: RESULT_OK, or RESULT_REFUSED with a sentence for
  * the researcher. patients: those that the site has for this plan; epsilon: what the plan costs. */

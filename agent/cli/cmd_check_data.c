@@ -167,6 +167,8 @@ int cmd_check_data(int argc, char **argv)
     if (ok(r))
         r = plan_load(&check.plan, plan, NULL, NULL, &why);
     if (ok(r))
+        policy_apply(&site.policy, &check.plan);
+    if (ok(r))
         r = load(&site, &check, &why);
     if (ok(r)) {
         check.verdict = judge(&site, &check);

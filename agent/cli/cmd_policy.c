@@ -34,6 +34,8 @@ static const char TEMPLATE[] =
     "# figures of evaluations leave as: threshold (figures only), histogram (coarsened),\n"
     "# noised-histogram, or none\n"
     "metrics: threshold\n"
+    "# metrics_noise: 5              # with noised-histogram: standard deviation added to each\n"
+    "                                # count even where a private plan asks for less or none\n"
     "# no figure about fewer patients than this leaves\n"
     "min_cell: 11\n"
     "# a finished study's model evaluated again: as-study (allowed with the study), ask, refuse\n"
@@ -87,6 +89,7 @@ static void print_json(const struct policy *p)
                   "delta", p->delta, "min_patients", (json_int_t)p->min_patients, "metrics",
                   metrics_name(p->metrics), "min_cell", (int)p->min_cell, "queries_per_epoch",
                   (int)p->queries_per_epoch);
+    json_object_set_new(out, "metrics_noise", json_real(p->metrics_noise));
     json_object_set_new(out, "validation", json_string(validation_name(p->validation)));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
     putchar('\n');
@@ -116,6 +119,8 @@ static void print_text(const struct policy *p)
     printf("  %-20s%llu\n", "fewest patients", (unsigned long long)p->min_patients);
     printf("  %-20s%s, no cell below %u\n", "figures leave as", metrics_name(p->metrics),
            p->min_cell);
+    if (p->metrics == METRICS_NOISED_HISTOGRAM && p->metrics_noise > 0.0)
+        printf("  %-20s%g on each count at least\n", "their noise", p->metrics_noise);
     if (p->queries_per_epoch > 0)
         printf("  %-20s%u on one epoch of the holdout\n", "evaluations", p->queries_per_epoch);
     printf("  %-20s%s\n", "after a study", validation_name(p->validation));

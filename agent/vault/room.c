@@ -62,6 +62,7 @@ struct result room_enter(struct vault *vault, const char *study, struct plan *pl
     }
     snprintf(room->study, sizeof room->study, "%s", study);
     room->plan = *plan;
+    policy_apply(&vault->policy, &room->plan);
     *plan = (struct plan){0};
     vault->room = room;
     return DONE;
