@@ -31,7 +31,7 @@ struct link_event {
     char topic[LINK_TOPIC_BYTES];
     unsigned char *payload; /* owned by the receiver of the event, free; NULL unless LINK_PACKET */
     size_t payload_n;
-    char reason[256]; /* LINK_DISCONNECTED, LINK_REFUSED: what the human should know */
+    char reason[512]; /* LINK_DISCONNECTED, LINK_REFUSED: what the human should know */
 };
 
 struct link;

@@ -95,7 +95,7 @@ static bool disconnected(struct link_mqtt *l, const char *reason, struct link_ev
         return false;
     snprintf(l->told, sizeof l->told, "%s", reason);
     *event = (struct link_event){.kind = LINK_DISCONNECTED};
-    snprintf(event->reason, sizeof event->reason, "broker %.50s: %.180s",
+    snprintf(event->reason, sizeof event->reason, "broker %.60s: %.360s",
              l->uri + sizeof URI_SCHEME - 1, reason);
     return true;
 }

@@ -31,7 +31,7 @@ struct mqtt_client {
     struct session *session;    /* in use */
     pthread_mutex_t mutex;      /* of all below, shared with the library's threads */
     struct mqtt_notes notes;
-    char tls_reason[MQTT_REASON_BYTES / 2];
+    char tls_reason[MQTT_REASON_BYTES - 64];
     unsigned window;
     bool starved;      /* a packet found the window full */
     bool refusal_told; /* in this connection */
@@ -242,6 +242,19 @@ static int on_packet(void *context, char *topic, int topic_n, MQTTAsync_message 
     return 1;
 }
 
+/* What most likely stands behind a reason of OpenSSL's. */
+static const char *tls_remedy(const char *reason)
+{
+    if (strstr(reason, "certificate verify failed"))
+        return " (who answers there is not this consortium's broker: another address, or a "
+               "firewall "
+               "or antivirus that opens TLS and must let this connection pass unopened)";
+    if (strstr(reason, "protocol version"))
+        return " (who answers there speaks no TLS 1.3: another program, or a firewall that opens "
+               "TLS)";
+    return "";
+}
+
 /* OpenSSL's line "thread:error:code:library:function:reason:...": keeps the reason. */
 static int on_tls_error(const char *text, size_t n, void *context)
 {
@@ -253,8 +266,11 @@ static int on_tls_error(const char *text, size_t n, void *context)
     while (start + length < n && text[start + length] != ':' && text[start + length] != '\n')
         length++;
     pthread_mutex_lock(&c->mutex);
-    if (length > 0)
-        snprintf(c->tls_reason, sizeof c->tls_reason, "TLS: %.*s", (int)length, text + start);
+    if (length > 0) {
+        char reason[64];
+        snprintf(reason, sizeof reason, "%.*s", (int)length, text + start);
+        snprintf(c->tls_reason, sizeof c->tls_reason, "TLS: %s%s", reason, tls_remedy(reason));
+    }
     pthread_mutex_unlock(&c->mutex);
     return 1;
 }

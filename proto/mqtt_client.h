@@ -9,7 +9,7 @@
 
 #include "proto/link_queue.h"
 
-enum { MQTT_SUBSCRIPTIONS_MAX = 8, MQTT_REASON_BYTES = 192 };
+enum { MQTT_SUBSCRIPTIONS_MAX = 8, MQTT_REASON_BYTES = 384 };
 
 /* Why a connection failed when neither the library nor the broker says more. */
 #define MQTT_NO_ANSWER "it does not answer: does its name resolve here, is its port open?"

@@ -266,11 +266,12 @@ static struct result take_event(struct client *client, const struct link_event *
 static struct result no_answer(const struct client *client, unsigned timeout_s, struct why *why)
 {
     if (!client->connected)
-        return failed(why, RESULT_AGAIN,
-                      "no connection to the broker at %s:%u within %u s%s%s; is it running, and "
-                      "may this machine reach it?",
+        return failed(why, RESULT_AGAIN, "no connection to the broker at %s:%u within %u s%s%s%s",
                       client->self.host, client->self.port, timeout_s,
-                      client->trouble[0] ? ": " : "", client->trouble);
+                      client->trouble[0] ? ": " : "", client->trouble,
+                      strstr(client->trouble, "TLS: ")
+                          ? ""
+                          : "; is it running, and may this machine reach it?");
     return failed(why, RESULT_AGAIN,
                   "the broker answers but the coordinator does not within %u s; is "
                   "consilium-coordinator running?%s%s",
