@@ -221,9 +221,11 @@ static struct result read_request(struct request *q, int *argc, char **argv, str
     if (weights)
         TRY(set_weights(&q->rule, weights, why));
     TRY(set_params(&q->rule, argc, argv, why));
-    q->threads = threads ? (unsigned)strtoul(threads, NULL, 10) : 0;
-    if (q->threads > AGG_THREADS_MAX)
-        return failed(why, RESULT_INPUT, "at most %d threads", AGG_THREADS_MAX);
+    char *end = NULL;
+    unsigned long count = threads ? strtoul(threads, &end, 10) : 0;
+    if (threads && (end == threads || *end != '\0' || count < 1 || count > AGG_THREADS_MAX))
+        return failed(why, RESULT_INPUT, "--threads is a number from 1 to %d", AGG_THREADS_MAX);
+    q->threads = (unsigned)count;
     if (*argc > 1)
         return failed(why, RESULT_INPUT, "'%.60s' is not an option; --help lists them", argv[1]);
     if (q->truncate)

@@ -171,7 +171,9 @@ static struct result run_index(json_t *index, const char *folder, json_t *json, 
     {
         char path[FS_PATH_BYTES];
         if (!json_is_array(value) || strcmp(key, "index.json") == 0 || strchr(key, '/'))
-            return failed(why, RESULT_INPUT, "neither a case file nor an index of case files");
+            return failed(
+                why, RESULT_INPUT,
+                "'%s' is no list of cases: neither a case file nor an index of case files", key);
         TRY(fs_join(path, folder, key, why));
         TRY(stats_run_cases(path, json, passed, failing, why));
     }
@@ -196,8 +198,10 @@ struct result stats_run_cases(const char *path, json_t *json, size_t *passed, si
     if (!root)
         return failed(why, RESULT_INPUT, "%s: line %d: %s", path, error.line, error.text);
     const char *kind_name = json_string_value(json_object_get(root, "kind"));
-    if (!kind_name && json_is_object(root))
-        return run_index(root, folder, json, passed, failing, why);
+    if (!kind_name && json_is_object(root)) {
+        struct result r = run_index(root, folder, json, passed, failing, why);
+        return ok(r) ? r : failed_in(why, r, "%s", path);
+    }
     const struct stats_kind *kind = kind_name ? stats_kind_of_case(kind_name) : NULL;
     const json_t *cases = json_object_get(root, "cases");
     if (!kind || !json_is_array(cases))

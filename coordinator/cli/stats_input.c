@@ -25,16 +25,33 @@ static struct result path_of(const struct stats_job *job, const char *key, char 
     return DONE;
 }
 
-/* Cuts one line at its commas into at most limit cells; returns how many there were. */
+/* Takes the quotes off a cell that begins with one, doubled quotes as one; returns where it ends.
+ */
+static char *unquote(char *cell)
+{
+    char *to = cell;
+    char *from = cell + 1;
+    while (*from && (*from != '"' || from[1] == '"')) {
+        from += *from == '"';
+        *to++ = *from++;
+    }
+    char *end = *from ? from + 1 : from;
+    *to = '\0';
+    return end;
+}
+
+/* Cuts one line at its commas outside quotes into at most limit cells; returns how many there
+ * were. */
 static size_t cut_line(char *line, char **cells, size_t limit)
 {
     size_t count = 0;
     while (true) {
-        char *comma = strchr(line, ',');
-        if (comma)
-            *comma = '\0';
         while (*line == ' ' || *line == '\t')
             line++;
+        char *end = *line == '"' ? unquote(line) : line;
+        char *comma = strchr(end, ',');
+        if (comma)
+            *comma = '\0';
         if (count < limit)
             cells[count] = line;
         count++;
@@ -93,8 +110,11 @@ static struct result read_rows(struct stats_table *t, char *rest, const char *pa
     for (char *line; (line = next_line(&rest)); t->rows++) {
         size_t count = cut_line(line, t->cells + t->rows * t->cols, t->cols);
         if (count != t->cols)
-            return failed(why, RESULT_INPUT, "%s: row %zu has %zu cells, the header %zu", path,
-                          t->rows + 1, count, t->cols);
+            return failed(why, RESULT_INPUT, "%s: row %zu has %zu cells, the header %zu%s", path,
+                          t->rows + 1, count, t->cols,
+                          strchr(t->names[0], ';') ? ": commas separate cells, not semicolons, and "
+                                                     "numbers have a decimal point"
+                                                   : "");
     }
     return DONE;
 }
@@ -108,6 +128,8 @@ struct result stats_table_read(const struct stats_job *job, const char *key,
     size_t n;
     TRY(fs_read(path, STATS_CSV_BYTES, &table->text, &n, why));
     char *rest = table->text;
+    if (n >= 3 && memcmp(rest, "\xef\xbb\xbf", 3) == 0)
+        rest += 3; /* a byte order mark */
     struct result r = read_header(table, &rest, path, why);
     if (ok(r))
         r = read_rows(table, rest, path, why);

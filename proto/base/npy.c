@@ -102,12 +102,14 @@ static struct result parse(const char *path, struct npy *npy, struct why *why)
     else if (type && strncmp(type, "'<f8'", 5) == 0)
         element = sizeof(double);
     else
-        return failed(why, RESULT_INPUT, "%s must hold float32 or float64", path);
+        return failed(why, RESULT_INPUT,
+                      "%s must hold float32 or float64: save x.astype(\"float64\")", path);
     if (!shape || !read_shape(shape, npy))
         return failed(why, RESULT_INPUT, "%s must have one or two dimensions", path);
     bool column_major = !fortran || strncmp(fortran, "False", 5) != 0;
     if (column_major && npy->rows > 1 && npy->columns > 1)
-        return failed(why, RESULT_INPUT, "%s must be in C order", path);
+        return failed(why, RESULT_INPUT, "%s must be in C order: save numpy.ascontiguousarray(x)",
+                      path);
     size_t most = (size_t)1 << NPY_ELEMENTS_LOG2_MAX;
     if (npy->columns && npy->rows > most / npy->columns)
         return failed(why, RESULT_INPUT, "%s has too many elements", path);
