@@ -64,11 +64,21 @@ void columns_free(struct columns *columns)
     network_free(&columns->network);
 }
 
+/* Columns that are sorted together: as many as the cache next to the processor takes. */
+static size_t run_length(size_t n)
+{
+    enum { FLOATS = 128 * 1024 };
+    size_t columns = FLOATS / n / KERNEL_SORT_COLUMNS * KERNEL_SORT_COLUMNS;
+    return columns < KERNEL_SORT_COLUMNS ? KERNEL_SORT_COLUMNS
+           : columns > KERNEL_TILE       ? KERNEL_TILE
+                                         : columns;
+}
+
 size_t columns_scratch(size_t n)
 {
-    size_t tile = 2 * n * KERNEL_SORT_COLUMNS; /* the last columns, and the tile they sort in */
+    size_t last = n * KERNEL_SORT_COLUMNS;
     size_t column = n * (sizeof(double) + sizeof(struct keyed)) / sizeof(float);
-    return tile + column + KERNEL_SORT_COLUMNS + KERNEL_LANES;
+    return run_length(n) * n + last + column + KERNEL_SORT_COLUMNS + KERNEL_LANES;
 }
 
 /* Copies the last width columns of every row into tile [n][KERNEL_SORT_COLUMNS], the rest zero. */
@@ -117,14 +127,16 @@ static void run_around(const struct columns *c, const float *const *x, float *ti
     bool tied[KERNEL_SORT_COLUMNS];
     size_t f = c->params->f;
     if (c->kind == AGG_MEAMED) {
-        c->kernels->sort(&c->network, x, tile);
+        c->kernels->sort_groups(&c->network, x, KERNEL_SORT_COLUMNS, tile);
+        c->kernels->sort_rest(&c->network, tile);
         c->kernels->around(c->n, c->n - f, tile, mean, tied);
         return;
     }
     const float *chosen[AGG_ROWS_MAX];
     for (size_t i = 0; i < c->taken_count; i++)
         chosen[i] = x[c->taken[i]];
-    c->kernels->sort(&c->network, chosen, tile);
+    c->kernels->sort_groups(&c->network, chosen, KERNEL_SORT_COLUMNS, tile);
+    c->kernels->sort_rest(&c->network, tile);
     c->kernels->around(c->taken_count, c->taken_count - 2 * f, tile, mean, tied);
     settle_ties(c, x, tied, tile + c->taken_count * KERNEL_SORT_COLUMNS, mean);
 }
@@ -144,21 +156,32 @@ static void run_weighted(const struct columns *c, const float *const *x, float *
     }
 }
 
-/* KERNEL_SORT_COLUMNS columns of the rows x into out; tile is columns_scratch. */
+/* count columns, a multiple of KERNEL_SORT_COLUMNS and at most run_length, of the rows x into out.
+ */
+static void run_network(const struct columns *c, const float *const *x, size_t count, float *tiles,
+                        float *out)
+{
+    c->kernels->sort_groups(&c->network, x, count, tiles);
+    for (size_t at = 0; at < count; at += KERNEL_SORT_COLUMNS) {
+        float *tile = tiles + at * c->n;
+        c->kernels->sort_rest(&c->network, tile);
+        c->kernels->average(c->drop, c->n - c->drop, tile, out + at);
+    }
+}
+
+/* KERNEL_SORT_COLUMNS columns of the rows x into out. */
 static void run_whole(const struct columns *c, const float *const *x, float *tile, float *out)
 {
-    if (is_around(c->kind)) {
+    if (is_around(c->kind))
         run_around(c, x, tile, out);
-    } else if (is_weighted(c->kind)) {
+    else if (is_weighted(c->kind))
         run_weighted(c, x, tile, out);
-    } else if (c->network.step) {
-        c->kernels->sort(&c->network, x, tile);
-        c->kernels->average(c->drop, c->n - c->drop, tile, out);
-    } else if (c->trimmed) {
+    else if (c->network.step)
+        run_network(c, x, KERNEL_SORT_COLUMNS, tile, out);
+    else if (c->trimmed)
         c->trimmed(x, KERNEL_SORT_COLUMNS, out);
-    } else {
+    else
         run_plain(c, x, KERNEL_SORT_COLUMNS, tile, out);
-    }
 }
 
 void columns_run_tile(const struct columns *c, const float *rows, size_t width, float *scratch,
@@ -172,6 +195,25 @@ void columns_run_tile(const struct columns *c, const float *rows, size_t width, 
     memcpy(out, whole, width * sizeof *out);
 }
 
+/* The columns that fill whole tiles; returns how many. */
+static size_t run_tiles(const struct columns *c, const float *const *x, size_t count,
+                        float *scratch, float *out)
+{
+    const float *rows[AGG_ROWS_MAX];
+    bool network = !is_around(c->kind) && !is_weighted(c->kind);
+    size_t past = count / KERNEL_SORT_COLUMNS * KERNEL_SORT_COLUMNS;
+    size_t length = network ? run_length(c->n) : KERNEL_SORT_COLUMNS;
+    for (size_t at = 0; at < past; at += length) {
+        for (size_t i = 0; i < c->n; i++)
+            rows[i] = x[i] + at;
+        if (network)
+            run_network(c, rows, past - at < length ? past - at : length, scratch, out + at);
+        else
+            run_whole(c, rows, scratch, out + at);
+    }
+    return past;
+}
+
 void columns_run(const struct columns *c, const float *const *x, size_t count, float *scratch,
                  float *out)
 {
@@ -179,16 +221,11 @@ void columns_run(const struct columns *c, const float *const *x, size_t count, f
     if (c->trimmed) {
         at = count / KERNEL_LANES * KERNEL_LANES;
         c->trimmed(x, at, out);
-    } else if (!c->network.step) {
+    } else if (c->network.step) {
+        at = run_tiles(c, x, count, scratch, out);
+    } else {
         run_plain(c, x, count, scratch, out);
         return;
-    } else {
-        const float *rows[AGG_ROWS_MAX];
-        for (; at + KERNEL_SORT_COLUMNS <= count; at += KERNEL_SORT_COLUMNS) {
-            for (size_t i = 0; i < c->n; i++)
-                rows[i] = x[i] + at;
-            run_whole(c, rows, scratch, out + at);
-        }
     }
     if (at == count)
         return;

@@ -23,9 +23,9 @@ enum {
 /* out[c] = mean of the values of ranks f..n-f-1 of x[0..n-1][c]; count a multiple of 16. */
 typedef void kernel_trimmed(const float *const *x, size_t count, float *out);
 
-/* Sorts the KERNEL_SORT_COLUMNS columns of rows x[0..m-1] into tile [m][KERNEL_SORT_COLUMNS]; x may
- * be the tile's rows. */
-typedef void kernel_group(const float *const *x, float *tile);
+/* Sorts count columns of rows x[0..m-1], a multiple of KERNEL_SORT_COLUMNS, into tiles
+ * [m][KERNEL_SORT_COLUMNS] that lie `stride` floats apart; x may be one tile's rows. */
+typedef void kernel_group(const float *const *x, size_t count, size_t stride, float *tile);
 
 /* Sorts the columns of keys [m][KERNEL_KEYED_COLUMNS] in place. */
 typedef void kernel_keyed_group(double *keys);
@@ -59,9 +59,14 @@ struct kernels {
     void (*combine)(size_t rows, const double *coef, const float *const *x, size_t count,
                     float *out);
 
-    /* Runs KERNEL_SORT_COLUMNS columns of rows x[0..n-1] through the comparators into tile
-     * [n][KERNEL_SORT_COLUMNS]; x may be the tile's rows. */
-    void (*sort)(const struct network *network, const float *const *x, float *tile);
+    /* Runs count columns of rows x[0..n-1], a multiple of KERNEL_SORT_COLUMNS, through the
+     * comparators of the groups into tiles [count / KERNEL_SORT_COLUMNS][n][KERNEL_SORT_COLUMNS]; x
+     * may be one tile's rows. One group after the other: a memory follows some 30 rows at once. */
+    void (*sort_groups)(const struct network *network, const float *const *x, size_t count,
+                        float *tiles);
+
+    /* Runs one such tile through the comparators that come after the groups. */
+    void (*sort_rest)(const struct network *network, float *tile);
 
     /* Sorts KERNEL_KEYED_COLUMNS columns by (value, row) into keys [n][KERNEL_KEYED_COLUMNS]. A key
      * is the value in double, whose lowest KERNEL_KEY_BITS, zero in any float, hold the row,
@@ -86,7 +91,7 @@ struct kernels {
     void (*around)(size_t n, size_t keep, const float *tile, float *out, bool *tied);
 
     /* Unrolled network for n <= KERNEL_TRIMMED_ROWS_MAX rows, f >= 1; NULL where there is none, and
-     * then sort and average give the same bits. */
+     * then sort_groups, sort_rest and average give the same bits. */
     kernel_trimmed *(*trimmed)(size_t n, size_t f);
 };
 

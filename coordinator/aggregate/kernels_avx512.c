@@ -19,6 +19,6 @@ static void gather(const double *table, const wide_mask *index, wide *taken)
 #include "coordinator/aggregate/kernels_keyed.inc"
 
 const struct kernels kernels_avx512 = {
-    "avx512",   centre,          products,         products_wide, mix,    combine,        sort,
-    sort_keyed, weighted_middle, weighted_trimmed, average,       around, trimmed_avx512,
+    "avx512",  centre,     products,        products_wide,    mix,     combine, sort_groups,
+    sort_rest, sort_keyed, weighted_middle, weighted_trimmed, average, around,  trimmed_avx512,
 };

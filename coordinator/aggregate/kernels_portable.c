@@ -88,6 +88,6 @@ static kernel_trimmed *trimmed(size_t n, size_t f)
 }
 
 const struct kernels kernels_portable = {
-    "portable", centre,          products,         products_wide, mix,    combine, sort,
-    sort_keyed, weighted_middle, weighted_trimmed, average,       around, trimmed,
+    "portable", centre,     products,        products_wide,    mix,     combine, sort_groups,
+    sort_rest,  sort_keyed, weighted_middle, weighted_trimmed, average, around,  trimmed,
 };

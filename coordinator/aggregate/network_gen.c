@@ -16,7 +16,7 @@ static void print_steps(const struct network *network, bool keyed, size_t fetche
         const struct comparator *c = &network->step[k];
         printf("%s(w%d, w%d);%s", NAME[c->kind], c->low, c->high, k % 4 == 3 ? "\n" : " ");
         for (; fetched * network->count < (k + 1) * fetches; fetched++)
-            printf("V_FETCH(x[%zu] + c + FETCH_AHEAD);\n", fetched);
+            printf("V_FETCH(x[%zu] + at + c + FETCH_AHEAD);\n", fetched);
     }
 }
 
@@ -74,14 +74,16 @@ static int print_sort(size_t n, bool keyed)
                "for (size_t c = 0; c < KERNEL_KEYED_COLUMNS; c += K_LANES) {\n",
                n);
     else
-        printf("static void sorted_%zu(const float *const *x, float *tile)\n{\n"
+        printf("static void sorted_%zu(const float *const *x, size_t count, size_t stride, "
+               "float *tile)\n{\n"
+               "for (size_t at = 0; at < count; at += KERNEL_SORT_COLUMNS, tile += stride)\n"
                "for (size_t c = 0; c < KERNEL_SORT_COLUMNS; c += V_LANES) {\n",
                n);
     for (size_t i = 0; i < n; i++)
         if (keyed)
             printf("keys w%zu = K_LOAD(tile + %zu * KERNEL_KEYED_COLUMNS + c);\n", i, i);
         else
-            printf("vec w%zu = V_LOAD(x[%zu] + c);\n", i, i);
+            printf("vec w%zu = V_LOAD(x[%zu] + at + c);\n", i, i);
     print_steps(&network, keyed, keyed ? 0 : n);
     for (size_t i = 0; i < n; i++)
         printf("%c_STORE(tile + %zu * KERNEL_%s_COLUMNS + c, w%zu);\n", keyed ? 'K' : 'V', i,

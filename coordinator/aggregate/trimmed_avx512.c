@@ -19,7 +19,7 @@
 #define V_HIGH(a, b) b = V_MAXIMUM(a, b)
 
 /* Floats by which a sort fetches ahead of what it reads. */
-enum { FETCH_AHEAD = 128 };
+enum { FETCH_AHEAD = 64 };
 
 #include "trimmed_avx512.h"
 

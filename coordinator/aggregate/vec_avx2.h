@@ -26,7 +26,7 @@ enum { V_LANES = 8, MIX_VECTORS = 2 };
         high = (half)(a)[1];                                                                       \
     } while (0)
 #define V_ZERO _mm256_setzero_ps()
-#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T1)
+#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T0)
 
 typedef __m256d keys;
 

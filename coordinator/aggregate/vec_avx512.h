@@ -26,7 +26,7 @@ enum { V_LANES = 16, MIX_VECTORS = 4 };
         high = (half)_mm512_extractf32x8_ps((a)[0], 1);                                            \
     } while (0)
 #define V_ZERO _mm512_setzero_ps()
-#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T1)
+#define V_FETCH(x) _mm_prefetch((const char *)(x), _MM_HINT_T0)
 
 typedef __m512d keys;
 
