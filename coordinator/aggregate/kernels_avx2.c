@@ -12,16 +12,6 @@
 
 #include "coordinator/aggregate/kernels_body.inc"
 
-static void gather(const double *table, const wide_mask *index, wide *taken)
-{
-    __m256i half_index[2];
-    __m256d part[2];
-    memcpy(half_index, index, sizeof half_index);
-    part[0] = _mm256_i64gather_pd(table, half_index[0], 8);
-    part[1] = _mm256_i64gather_pd(table, half_index[1], 8);
-    memcpy(taken, part, sizeof part);
-}
-
 #include "coordinator/aggregate/kernels_keyed.inc"
 
 const struct kernels kernels_avx2 = {

@@ -11,11 +11,6 @@
 #define K_GROUP_SORT keyed_avx512
 
 #include "coordinator/aggregate/kernels_body.inc"
-static void gather(const double *table, const wide_mask *index, wide *taken)
-{
-    *taken = (wide)_mm512_i64gather_pd((__m512i)*index, table, 8);
-}
-
 #include "coordinator/aggregate/kernels_keyed.inc"
 
 const struct kernels kernels_avx512 = {

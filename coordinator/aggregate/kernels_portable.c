@@ -58,25 +58,39 @@ static inline vec v_spread(float a)
 #define V_SPREAD v_spread
 #define V_ZERO v_spread(0.0f)
 
-typedef double keys;
+typedef double keys __attribute__((vector_size(16)));
+typedef int64_t keys_mask __attribute__((vector_size(16)));
 
-enum { K_LANES = 1 };
+enum { K_LANES = 2 };
 
-#define K_LOAD(x) (*(x))
-#define K_STORE(x, a) (*(x) = (a))
-#define K_MINIMUM(a, b) ((a) < (b) ? (a) : (b))
-#define K_MAXIMUM(a, b) ((a) > (b) ? (a) : (b))
+static inline keys k_load(const double *x)
+{
+    keys a;
+    memcpy(&a, x, sizeof a);
+    return a;
+}
+
+static inline void k_store(double *x, keys a)
+{
+    memcpy(x, &a, sizeof a);
+}
+
+static inline keys k_select(keys_mask mask, keys a, keys b)
+{
+    return (keys)(((keys_mask)a & mask) | ((keys_mask)b & ~mask));
+}
+
+#define K_LOAD k_load
+#define K_STORE k_store
+#define K_MINIMUM(a, b) k_select((a) < (b), a, b)
+#define K_MAXIMUM(a, b) k_select((a) > (b), a, b)
+#define K_TAKE(table, at) ((keys){table[at[0]], table[at[1]]})
+
 /* No unrolled sorts of groups: the table does it all. */
 #define V_GROUP_SORT(m) ((void)(m), (kernel_group *)NULL)
 #define K_GROUP_SORT(m) ((void)(m), (kernel_keyed_group *)NULL)
 
 #include "coordinator/aggregate/kernels_body.inc"
-
-static void gather(const double *table, const wide_mask *index, wide *taken)
-{
-    for (int k = 0; k < 8; k++)
-        (*taken)[k] = table[(*index)[k]];
-}
 
 #include "coordinator/aggregate/kernels_keyed.inc"
 

@@ -36,5 +36,6 @@ enum { K_LANES = 4 };
 #define K_STORE(x, a) _mm256_storeu_pd(x, a)
 #define K_MINIMUM(a, b) _mm256_min_pd(a, b)
 #define K_MAXIMUM(a, b) _mm256_max_pd(a, b)
+#define K_TAKE(table, at) _mm256_setr_pd(table[at[0]], table[at[1]], table[at[2]], table[at[3]])
 
 #endif

@@ -36,5 +36,8 @@ enum { K_LANES = 8 };
 #define K_STORE(x, a) _mm512_storeu_pd(x, a)
 #define K_MINIMUM(a, b) _mm512_min_pd(a, b)
 #define K_MAXIMUM(a, b) _mm512_max_pd(a, b)
+#define K_TAKE(table, at)                                                                          \
+    _mm512_setr_pd(table[at[0]], table[at[1]], table[at[2]], table[at[3]], table[at[4]],           \
+                   table[at[5]], table[at[6]], table[at[7]])
 
 #endif
