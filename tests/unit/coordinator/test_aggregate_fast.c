@@ -246,8 +246,8 @@ static void extreme_sizes_are_redone_in_double(void **state)
 static void threads_and_kernels_change_nothing(void **state)
 {
     (void)state;
-    static const size_t SIZES[][3] = {{11, 13000, 2}, {20, 4501, 4}, {37, 4103, 7}};
-    for (size_t size = 0; size < 3; size++) {
+    static const size_t SIZES[][3] = {{11, 13000, 2}, {20, 4501, 4}, {37, 4103, 7}, {69, 1099, 13}};
+    for (size_t size = 0; size < 4; size++) {
         size_t n = SIZES[size][0];
         size_t d = SIZES[size][1];
         struct sample s = make(n, d, SIZES[size][2]);
