@@ -36,9 +36,13 @@ static bool same_column(const char *a, const char *b)
     return n == column_of(b) && strncmp(a, b, n) == 0;
 }
 
-/* One class against the rest is told of all rows: those are no groups of patients. */
-static bool is_contrast(const struct evaluation_figures *all, const struct evaluation_figures *f)
+/* One class against the rest is told of all patients: those are no groups of patients. Of classes
+ * the first groups are the label's. */
+static bool is_contrast(const struct evaluation_model *model, const struct evaluation_figures *f)
 {
+    const struct evaluation_figures *all = &model->groups[0];
+    if (all->macro_auroc > 0.0 && same_column(model->groups[1].group, f->group))
+        return true;
     return f->status == EVALUATION_OK &&
            f->positives + f->negatives == all->positives + all->negatives;
 }
@@ -110,7 +114,7 @@ static size_t parts_of(const struct evaluation_model *model, struct part *parts)
     size_t n = 0;
     for (uint32_t g = 1; g < model->groups_count && n < EVALUATION_GROUPS_MAX; g++) {
         const struct evaluation_figures *f = &model->groups[g];
-        if (is_contrast(&model->groups[0], f))
+        if (is_contrast(model, f))
             continue;
         parts[n++] = (struct part){f->group, f->auroc, f->auroc_variance,
                                    f->status == EVALUATION_OK && isfinite(f->auroc) &&

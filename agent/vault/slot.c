@@ -2,7 +2,10 @@
 /* The length of a slot: work predicted from a measurement on made-up patients, doubled. */
 #include "agent/vault/slot.h"
 
+#include "agent/vault/drift.h"
+#include "agent/vault/reference.h"
 #include "agent/vault/train_gradient.h"
+#include "linalg/stats/strata.h"
 #include "privacy/clip_norm.h"
 #include "proto/base/clock.h"
 #include "proto/plan_model.h"
@@ -25,6 +28,9 @@ enum {
 #define NS_CELL 300.0        /* reading and encoding one cell of the file */
 #define NS_SORTED_ROW 3000.0 /* ranking one row for one group's figures */
 #define NS_FIXED 1e7         /* syncs of ledger, outbox and record */
+#define NS_PERMUTED_ROW 1e5  /* a row of either side of the permutation test of drift */
+#define NS_DRIFT_CELL 300.0  /* a value of either side, sorted and binned */
+#define NS_CLUSTER_CELL 1e3  /* a value of a held-out patient, clustered */
 
 static double mean_patients(const struct plan *plan, uint64_t declared)
 {
@@ -59,16 +65,28 @@ uint64_t slot_training_ms(const struct slot_speed *speed, const struct plan *pla
     return twice(steps * step + parameters * NS_COORDINATE);
 }
 
+/* Drift and hidden strata of the first model, where the plan lets them be told. */
+static double besides_figures(const struct plan *plan, double patients)
+{
+    double columns = (double)plan_inputs(plan), sides = fmin(patients, DRIFT_MMD_ROWS);
+    if (plan->privacy.metrics_noise > 0.0 || plan->label.type == LABEL_REAL)
+        return 0.0;
+    sides += REFERENCE_ROWS_MAX;
+    return sides * NS_PERMUTED_ROW + (patients + REFERENCE_ROWS_MAX) * columns * NS_DRIFT_CELL +
+           fmin(patients, 4.0 * STRATA_ROWS_MAX) * columns * NS_CLUSTER_CELL;
+}
+
 uint64_t slot_evaluation_ms(const struct slot_speed *speed, const struct plan *plan,
                             uint64_t declared_patients, uint64_t models)
 {
-    double rows = (double)declared_patients - mean_patients(plan, declared_patients), groups = 2.0;
+    double patients = (double)declared_patients - mean_patients(plan, declared_patients);
+    double rows = patients * patient_rows(plan), groups = 2.0;
     for (unsigned i = 0; i < plan->subgroups_count; i++)
         groups += 1.0;
     if (plan->label.type == LABEL_CLASS)
         groups += (double)plan->label.levels_count;
     double row = speed->patient_ns + groups * NS_SORTED_ROW;
-    return twice((double)models * rows * row);
+    return twice((double)models * rows * row + besides_figures(plan, patients));
 }
 
 uint64_t slot_loading_ms(const struct plan *plan, uint64_t declared_patients)
