@@ -227,6 +227,25 @@ static enum pld_result compose(const struct grids *g, int d, const struct pld_ti
     return PLD_OK;
 }
 
+/* Of all steps together, where it is finite: no delta is left beyond but the infinite mass. */
+static double greatest_loss(const struct grids *g, int d)
+{
+    double sum = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        const struct pld *pld = g->parts[d][i].pld;
+        sum += g->parts[d][i].runs * (double)(pld->low + (long)pld->count - 1) * pld->grid;
+    }
+    return sum;
+}
+
+static double infinite_mass(const struct grids *g, int d)
+{
+    double log_finite = 0;
+    for (size_t i = 0; i < g->count; i++)
+        log_finite += g->parts[d][i].runs * log1p(-fmin(g->parts[d][i].pld->infinite, 1));
+    return -expm1(log_finite);
+}
+
 /* One direction's bracket. The tilt is first chosen for the Chernoff bound and a range that leaves
  * out CUT_FIRST; where that shows in the answer, a second tilt centred on the answer, over a wider
  * range, settles it. */
@@ -235,6 +254,10 @@ static enum pld_result ask(const struct grids *g, int d, const struct query *que
 {
     bool at_delta = query->goal.at_delta;
     double doubt;
+    if (!at_delta && value >= greatest_loss(g, d)) {
+        *ret = (struct accountant_bound){.upper = infinite_mass(g, d)};
+        return PLD_OK;
+    }
     enum pld_result rc = compose(g, d, &g->tilt[d], at_delta, value, plan, ret, &doubt);
     if (rc != PLD_OK || doubt < DOUBT_MAX)
         return rc;

@@ -137,7 +137,8 @@ enum pld_result pld_sum_init(struct pld_sum *sum, const struct pld_part *parts, 
                             .theta = tilt->theta,
                             .log_total = tilt->log_total};
     double low = floor(tilt->low / sum->grid), high = ceil(tilt->high / sum->grid);
-    if (!(high - low + 2 < PLD_POINTS_MAX) || !(fabs(low) < 1e15) || !(fabs(high) < 1e15))
+    if (!(high >= low) || !(high - low + 2 < PLD_POINTS_MAX) || !(fabs(low) < 1e15) ||
+        !(fabs(high) < 1e15))
         return PLD_TOO_FINE;
     sum->low = (long)low;
     if (take_plan(plan, (size_t)(high - low) + 2) != 0)

@@ -121,8 +121,9 @@ static void a_delta_is_never_rounded_to_nothing(void **state)
         double epsilon;
         bool nothing;
     } cases[] = {
-        {"g:1:1:1", 38, false}, {"g:1:1:1", 40, false},         {"g:0.02:1:5", 1000, false},
-        {"lap:1:2", 2.5, true}, {"lap:1:2|g:1:1:1", 60, false}, {"ed:1:0:2", 2.5, true},
+        {"g:1:1:1", 38, false},         {"g:1:1:1", 40, false},      {"g:0.02:1:5", 150, false},
+        {"g:0.02:1:5", 170, false},     {"g:0.02:1:5", 1000, false}, {"lap:1:2", 2.5, true},
+        {"lap:1:2|g:1:1:1", 60, false}, {"ed:1:0:2", 2.5, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
