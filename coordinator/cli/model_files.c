@@ -112,6 +112,10 @@ static json_t *describe(const struct exported *e)
                                                                                   : "tanh"));
     json_object_set_new(o, "site_intercept", json_boolean(plan->model.site_intercept));
     json_object_set_new(o, "label", json_string_nocheck(plan->label.column));
+    if (plan->label.type == LABEL_REAL) {
+        json_object_set_new(o, "label_centre", json_real(plan->label.centre));
+        json_object_set_new(o, "label_spread", json_real(plan->label.spread));
+    }
     json_object_set_new(o, "classes", names_of(plan->label.levels, plan->label.levels_count));
     json_object_set_new(o, "inputs", inputs_of(plan));
     for (unsigned i = 0; i < plan->sites_count; i++)

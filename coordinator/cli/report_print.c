@@ -65,15 +65,20 @@ static void standings_print(json_t *sites)
     }
 }
 
-void report_print(const json_t *report)
+/* The line of pooled figures; a label that is a number has its error alone. True in that case. */
+static bool pooled_print(const json_t *pooled)
 {
     char a[16], b[16], c[16];
-    const json_t *pooled = json_object_get(report, "pooled");
-    printf("%s: %s, %.0f of %.0f rounds, best round %.0f\n",
-           json_string_value(json_object_get(report, "study")),
-           json_string_value(json_object_get(report, "phase")),
-           number_of(report, "rounds_completed"), number_of(report, "rounds_planned"),
-           number_of(report, "best_round"));
+    const json_t *loss = json_object_get(pooled, "loss");
+    static const char *const OTHERS[] = {"auroc", "cindex", "brier"};
+    bool others = false;
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++)
+        others = others || json_is_number(json_object_get(pooled, OTHERS[i]));
+    if (!others && json_is_number(loss)) {
+        printf("pooled loss %s: a root mean square error of %.4f times the label's spread\n",
+               figure(a, pooled, "loss"), sqrt(2.0 * json_number_value(loss)));
+        return true;
+    }
     printf("pooled AUROC %s (%s to %s)", figure(a, pooled, "auroc"), figure(b, pooled, "auroc_low"),
            figure(c, pooled, "auroc_high"));
     if (json_is_number(json_object_get(pooled, "cindex")))
@@ -81,8 +86,20 @@ void report_print(const json_t *report)
                figure(b, pooled, "cindex_low"), figure(c, pooled, "cindex_high"));
     printf("  Brier %s  calibration slope %s\n", figure(a, pooled, "brier"),
            figure(b, pooled, "calibration_slope"));
+    return false;
+}
+
+void report_print(const json_t *report)
+{
+    char a[16];
+    printf("%s: %s, %.0f of %.0f rounds, best round %.0f\n",
+           json_string_value(json_object_get(report, "study")),
+           json_string_value(json_object_get(report, "phase")),
+           number_of(report, "rounds_completed"), number_of(report, "rounds_planned"),
+           number_of(report, "best_round"));
+    bool loss = pooled_print(json_object_get(report, "pooled"));
     printf("%-20s %9s %8s %8s %9s %9s %8s %11s\n", "site", "patients", "counted", "refused",
-           "epsilon", "budget", "AUROC", "bytes sent");
+           "epsilon", "budget", loss ? "loss" : "AUROC", "bytes sent");
     size_t i;
     json_t *site;
     json_array_foreach(json_object_get(report, "sites"), i, site)
@@ -91,7 +108,7 @@ void report_print(const json_t *report)
                json_string_value(json_object_get(site, "name")), number_of(site, "patients"),
                number_of(site, "rounds_counted"), number_of(site, "rounds_refused"),
                number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"),
-               figure(a, site, "auroc"), number_of(site, "bytes_sent"));
+               figure(a, site, loss ? "loss" : "auroc"), number_of(site, "bytes_sent"));
     }
     standings_print(json_object_get(report, "sites"));
     budgets_print(json_object_get(report, "sites"));
