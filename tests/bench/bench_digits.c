@@ -80,11 +80,11 @@ static const struct {
 } OPEN[KEYS] = {
     [KEY_SCALE] = {"scale", {"16", "std", "symmetric", "centred", "whole", "8"}, 0},
     [KEY_START] = {"start", {"uniform", "nobias", "he", "glorot", "lecun", "small"}, START_HE},
-    [KEY_FLIP] = {"flip", {"borrowed", "own", "mean"}, FLIP_MEAN},
+    [KEY_FLIP] = {"flip", {"borrowed", "own", "mean"}, FLIP_BORROWED},
     [KEY_MOMENTUM] = {"momentum", {"mean", "sum"}, 0},
     [KEY_OWNERS] = {"owners", {"honest", "all"}, 0},
     [KEY_DEAL] = {"deal", {"class", "site"}, 0},
-    [KEY_BATCH] = {"batch", {"replace", "distinct", "epoch"}, BATCH_REPLACE},
+    [KEY_BATCH] = {"batch", {"replace", "distinct", "epoch"}, BATCH_DISTINCT},
     [KEY_NOISE] = {"noise", {"gradient", "momentum"}, 0},
     [KEY_CLIP] = {"clip", {"noise", "always"}, 0},
     [KEY_CLIPPED] = {"clipped", {"batch", "momentum", "sample"}, 0},
