@@ -160,7 +160,7 @@ struct result agg_rule_set_numbers(struct agg_rule *rule, const char *name, size
 {
     const struct param *param = find_param(name);
     if (!param)
-        return failed(why, RESULT_INPUT, "no parameter '%.40s'", name);
+        return failed(why, RESULT_INPUT, "no rule has a parameter '%.40s'", name);
     if (count > AGG_COORDINATES_MAX)
         return failed(why, RESULT_INPUT, "%s has too many entries", param->name);
     struct agg_params *p = &rule->params;
@@ -202,7 +202,8 @@ static struct result parse_list(const char *name, const char *text, double **val
         errno = 0;
         double value = strtod(at, &end);
         if (end == at || used == commas || (*end && !strchr(", ]\t\n", *end)))
-            return failed(why, RESULT_INPUT, "%s: '%.20s' is not a number", name, at);
+            return failed(why, RESULT_INPUT, "%s: '%.*s' is not a number", name,
+                          (int)(strcspn(at, ", ]") < 20 ? strcspn(at, ", ]") : 20), at);
         list[used++] = value;
         at = end;
     }
@@ -243,7 +244,7 @@ struct result agg_rule_set(struct agg_rule *rule, const char *name, const char *
 {
     const struct param *param = find_param(name);
     if (!param)
-        return failed(why, RESULT_INPUT, "no parameter '%.40s'", name);
+        return failed(why, RESULT_INPUT, "no rule has a parameter '%.40s'", name);
     if (param->type == PARAM_POINT) {
         struct agg_point *point =
             (struct agg_point *)(void *)((char *)&rule->params + param->offset);

@@ -36,6 +36,9 @@ static const char HELP[] =
 
 enum { WEIGHTS_BYTES_MAX = 1 << 20 };
 
+/* Notes for readers that stand among the parameters of a reference manifest. */
+#define MANIFEST_NOTES "matches_flower iters"
+
 struct request {
     struct agg_rule rule;
     struct npy in;
@@ -89,10 +92,45 @@ static struct result set_weights(struct agg_rule *rule, const char *path, struct
     for (char *c = text; *c; c++)
         if (*c == '\n' || *c == '\r' || *c == '\t')
             *c = ',';
-    return agg_rule_set(rule, "w", text, why);
+    struct result r = agg_rule_set(rule, "w", text, why);
+    return ok(r) ? r : failed_in(why, r, "%s", path);
 }
 
-static struct result set_params(struct agg_rule *rule, int *argc, char **argv, struct why *why)
+/* Whether the words of a list hold the parameter; the manifest writes _ where a shell user may
+ * write -. */
+static bool lists(const char *words, const char *name)
+{
+    for (const char *at = words; *at; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+        size_t same = 0;
+        while (same < length && (name[same] == at[same] || (name[same] == '-' && at[same] == '_')))
+            same++;
+        if (same == length && name[same] == '\0')
+            return true;
+        at += length;
+    }
+    return false;
+}
+
+/* Says so when no stage of the rule reads the parameter. Weights and their bound also weigh the
+ * rows that a rule by distances keeps; f is every rule's. */
+static void remark_unused(const struct agg_rule *rule, const char *name)
+{
+    bool used = strcmp(name, "f") == 0;
+    for (int i = 0; i < rule->stages && !used; i++) {
+        const struct agg_descriptor *stage = &AGG_RULES[rule->stage[i]];
+        used = lists(stage->params, name) ||
+               ((stage->needs & AGG_NEEDS_GRAM) && lists("w alpha", name));
+    }
+    char text[AGG_NAME_BYTES];
+    agg_rule_name(rule, text, sizeof text);
+    if (!used)
+        fprintf(stderr, "consilium: %s does not use the parameter %s; --list shows those it has\n",
+                text, name);
+}
+
+static struct result set_params(struct agg_rule *rule, bool truncate, int *argc, char **argv,
+                                struct why *why)
 {
     for (;;) {
         const char *pair = cli_take_option(argc, argv, "--param");
@@ -105,10 +143,16 @@ static struct result set_params(struct agg_rule *rule, int *argc, char **argv, s
         memcpy(name, pair, length);
         name[length] = '\0';
         const char *value = pair + length + 1;
+        if (lists(MANIFEST_NOTES, name))
+            continue;
+        if (lists("g0_rule", name)) /* the manifest's word for a g0 that has a name */
+            memcpy(name, "g0", sizeof "g0");
         if (value[0] == '@')
             TRY(set_from_npy(rule, name, value + 1, why));
         else
             TRY(agg_rule_set(rule, name, value, why));
+        if (!truncate)
+            remark_unused(rule, name);
     }
 }
 
@@ -212,15 +256,21 @@ static struct result read_request(struct request *q, int *argc, char **argv, str
     const char *threads = cli_take_option(argc, argv, "--threads");
     q->out = cli_take_option(argc, argv, "--out");
     q->explain = cli_take_flag(argc, argv, "--explain");
+    if (*argc > 1 && strcmp(argv[1], "--param") != 0)
+        return failed(why, RESULT_INPUT, "'%.60s' is not an option; --help lists them", argv[1]);
     if (!name || !q->out)
-        return failed(why, RESULT_INPUT, "--rule, --in and --out are needed; --help explains");
+        return failed(why, RESULT_INPUT, "%s is needed; --help explains",
+                      !name ? "--rule NAME" : "--out Y.npy");
     q->truncate = strcmp(name, "trunc-weights") == 0 || strcmp(name, "trunc_weights") == 0;
     TRY(agg_rule_parse(q->truncate ? "mean" : name, &q->rule, why));
     if (f)
         TRY(agg_rule_set(&q->rule, "f", f, why));
-    if (weights)
+    if (weights) {
+        if (!q->truncate)
+            remark_unused(&q->rule, "w");
         TRY(set_weights(&q->rule, weights, why));
-    TRY(set_params(&q->rule, argc, argv, why));
+    }
+    TRY(set_params(&q->rule, q->truncate, argc, argv, why));
     char *end = NULL;
     unsigned long count = threads ? strtoul(threads, &end, 10) : 0;
     if (threads && (end == threads || *end != '\0' || count < 1 || count > AGG_THREADS_MAX))
@@ -231,7 +281,7 @@ static struct result read_request(struct request *q, int *argc, char **argv, str
     if (q->truncate)
         return DONE;
     if (!in)
-        return failed(why, RESULT_INPUT, "--in is needed; --help explains");
+        return failed(why, RESULT_INPUT, "--in X.npy is needed; --help explains");
     TRY(npy_open(in, &q->in, why));
     if (q->in.columns == 0 || q->in.rows == 0)
         return failed(why, RESULT_INPUT, "%s is empty", in);

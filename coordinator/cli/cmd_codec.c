@@ -100,7 +100,9 @@ static struct result run_encode(const struct request *q, struct why *why)
     if (!q->in || !q->out)
         return failed(why, RESULT_INPUT, "encode needs --in X.npy and --out FRAME");
     TRY(read_vector(q->in, &v, why));
-    TRY(encode_vector(q, &v, &frame, &len, why));
+    struct result r = encode_vector(q, &v, &frame, &len, why);
+    if (!ok(r))
+        return failed_in(why, r, "%s", q->in);
     return fs_write_atomic(q->out, frame, len, 0644, why);
 }
 
@@ -115,10 +117,15 @@ static struct result run_decode(const struct request *q, struct why *why)
     TRY(fs_read(q->in, (size_t)7 * CODEC_MAX_D, &frame, &len, why));
     uint64_t d = codec_claimed_d((const unsigned char *)frame, len);
     if (d == 0)
-        return failed(why, RESULT_INPUT, "%s is no compressed vector", q->in);
+        return failed(why, RESULT_INPUT,
+                      "%s is no compressed vector: it does not begin with the head of a frame that "
+                      "'consilium codec encode' wrote",
+                      q->in);
     /* Opened before memory is taken for what it claims. */
     struct codec_view view;
-    TRY(codec_open((const unsigned char *)frame, len, d, &view, why));
+    struct result r = codec_open((const unsigned char *)frame, len, d, &view, why);
+    if (!ok(r))
+        return failed_in(why, r, "%s is cut short or damaged", q->in);
     TRY(make_vector(d, &v, why));
     codec_decode_blocks(&view, 0, view.blocks, v.x);
     return npy_write(q->out, 1, 1, (size_t)d, sizeof(float), v.x, why);
@@ -189,7 +196,9 @@ static struct result run_stats(const struct request *q, struct why *why)
     if (!q->in)
         return failed(why, RESULT_INPUT, "stats needs --in X.npy");
     TRY(read_vector(q->in, &v, why));
-    TRY(measure(q, &v, &stats, why));
+    struct result r = measure(q, &v, &stats, why);
+    if (!ok(r))
+        return failed_in(why, r, "%s", q->in);
     print_stats(q, &v, &stats);
     return DONE;
 }
@@ -206,16 +215,17 @@ int cmd_codec(int argc, char **argv)
     q.in = cli_take_option(&argc, argv, "--in");
     q.out = cli_take_option(&argc, argv, "--out");
     bool decode = argc >= 2 && strcmp(argv[1], "decode") == 0;
+    if (argc >= 2 && !decode && strcmp(argv[1], "encode") != 0 && strcmp(argv[1], "stats") != 0)
+        return cli_usage("codec has no \"%s\": encode, decode or stats", argv[1]);
     struct result r = decode ? DONE : take_codec(&argc, argv, &q, &why);
     if (argc != 2)
-        return cli_usage("codec takes encode, decode or stats; --help tells more");
+        return argc < 2 ? cli_usage("codec takes encode, decode or stats; --help tells more")
+                        : cli_usage("'%s' is not an option; --help lists them", argv[2]);
     if (decode)
         r = run_decode(&q, &why);
     else if (ok(r) && strcmp(argv[1], "encode") == 0)
         r = run_encode(&q, &why);
-    else if (ok(r) && strcmp(argv[1], "stats") == 0)
-        r = run_stats(&q, &why);
     else if (ok(r))
-        return cli_usage("codec has no \"%s\": encode, decode or stats", argv[1]);
+        r = run_stats(&q, &why);
     return ok(r) ? CLI_OK : cli_fail(r, &why);
 }

@@ -67,6 +67,15 @@ static void write_header(const struct codec *codec, const unsigned char *seed, u
         memcpy(frame + 16, seed, CODEC_SEED_BYTES);
 }
 
+/* A vector that a codec refused, by the first coordinate that is not finite if there is one. */
+static struct result refused(struct result r, uint64_t d, const float *x, struct why *why)
+{
+    for (uint64_t i = 0; i < d; i++)
+        if (!isfinite(x[i]))
+            return failed(why, r.code, "coordinate %llu is not finite", (unsigned long long)i);
+    return r;
+}
+
 struct result codec_encode(const struct codec *codec, const unsigned char seed[CODEC_SEED_BYTES],
                            uint64_t d, const float *x, unsigned char *frame, size_t cap,
                            size_t *len, struct why *why)
@@ -80,7 +89,10 @@ struct result codec_encode(const struct codec *codec, const unsigned char seed[C
                       (unsigned long long)bytes, cap);
     TRY(start_sodium(why));
     write_header(codec, seed, d, frame);
-    TRY(all_codecs[codec->id]->encode(codec, seed, d, x, frame + CODEC_HEADER_BYTES, why));
+    struct result r =
+        all_codecs[codec->id]->encode(codec, seed, d, x, frame + CODEC_HEADER_BYTES, why);
+    if (!ok(r))
+        return refused(r, d, x, why);
     *len = (size_t)bytes;
     return DONE;
 }

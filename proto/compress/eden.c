@@ -94,8 +94,7 @@ static struct result eden_encode(const struct codec *codec, const unsigned char 
         encode_block(&e, block, from, n == CODEC_BLOCK ? from + CODEC_BLOCK : NULL,
                      payload + block * stride);
         if (!(e.norm2 <= MAX_NORM2))
-            return failed(why, RESULT_INPUT,
-                          "the vector is not finite or its norm exceeds %g, by coordinate %llu",
+            return failed(why, RESULT_INPUT, "the vector's norm exceeds %g by coordinate %llu",
                           CODEC_MAX_NORM, (unsigned long long)(block * CODEC_BLOCK + n - 1));
     }
     return DONE;
