@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring of samples between one filling thread and its takers; locked memory, wiped as taken. */
+/* A ring of samples between one filling thread and its takers; locked memory, wiped as taken.
+ *
+ * The thread sleeps until a batch is missing, and then fills the ring to the brim: one sample costs
+ * what it costs in bulk, however few are taken at a time, and takers seldom wake anybody. */
 #include "privacy/noise_pool.h"
 
 #include "privacy/noise.h"
@@ -16,8 +19,10 @@ struct noise_pool {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool stop;
+    bool stop, filling;            /* filling: until the ring is full */
+    unsigned waiting;              /* takers that found the ring empty */
     size_t capacity, first, ready; /* ring: `ready` samples from `first` */
+    size_t batch;                  /* samples missing that wake the thread */
     int64_t *ring;
     struct rng rng; /* the thread's only */
 };
@@ -38,7 +43,8 @@ static void *fill(void *argument)
     pthread_mutex_lock(&pool->lock);
     while (!pool->stop) {
         size_t room = pool->capacity - pool->ready;
-        if (room == 0) {
+        pool->filling = room > 0 && (pool->filling || room >= pool->batch || pool->waiting > 0);
+        if (!pool->filling) {
             pthread_cond_wait(&pool->changed, &pool->lock);
             continue;
         }
@@ -47,7 +53,8 @@ static void *fill(void *argument)
         noise_fill(&pool->rng, chunk, n);
         pthread_mutex_lock(&pool->lock);
         put(pool, chunk, n); /* only this thread adds, so the room is still there */
-        pthread_cond_broadcast(&pool->changed);
+        if (pool->waiting > 0)
+            pthread_cond_broadcast(&pool->changed);
     }
     pthread_mutex_unlock(&pool->lock);
     sodium_memzero(chunk, sizeof chunk);
@@ -64,6 +71,7 @@ struct noise_pool *noise_pool_start(size_t capacity)
         return NULL;
     }
     pool->capacity = capacity;
+    pool->batch = capacity < 2 * CHUNK ? (capacity + 1) / 2 : CHUNK;
     pool->ring = sodium_allocarray(capacity, sizeof *pool->ring);
     if (!pool->ring) {
         free(pool);
@@ -83,12 +91,21 @@ struct noise_pool *noise_pool_start(size_t capacity)
     return pool;
 }
 
+/* With the lock held. */
+static void wait_for_samples(struct noise_pool *pool)
+{
+    pool->waiting++;
+    pthread_cond_broadcast(&pool->changed);
+    pthread_cond_wait(&pool->changed, &pool->lock);
+    pool->waiting--;
+}
+
 void noise_pool_take(struct noise_pool *pool, int64_t *out, size_t n)
 {
     pthread_mutex_lock(&pool->lock);
     while (n > 0) {
         while (pool->ready == 0)
-            pthread_cond_wait(&pool->changed, &pool->lock);
+            wait_for_samples(pool);
         size_t run = pool->capacity - pool->first;
         run = run < pool->ready ? run : pool->ready;
         run = run < n ? run : n;
@@ -98,7 +115,8 @@ void noise_pool_take(struct noise_pool *pool, int64_t *out, size_t n)
         pool->ready -= run;
         out += run;
         n -= run;
-        pthread_cond_broadcast(&pool->changed);
+        if (!pool->filling && pool->capacity - pool->ready >= pool->batch)
+            pthread_cond_broadcast(&pool->changed);
     }
     pthread_mutex_unlock(&pool->lock);
 }

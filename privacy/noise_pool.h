@@ -11,7 +11,8 @@ struct noise_pool;
 /* Most samples a pool may hold: 1 GB. */
 #define NOISE_POOL_MAX ((size_t)1 << 27)
 
-/* Starts a thread that keeps `capacity` samples ready, keyed from the system. NULL when the
+/* Starts a thread that keeps about `capacity` samples ready (it fills the pool up whenever 4096, or
+ * half of a small one, are missing), keyed from the system. NULL when the
  * capacity is 0 or above NOISE_POOL_MAX, or the system refuses memory or a thread. */
 struct noise_pool *noise_pool_start(size_t capacity);
 

@@ -100,7 +100,7 @@ static double plain_step(struct bench *b, size_t count)
     return seconds() - start;
 }
 
-/* Processor time of both threads for one sample, from a pool that is as full after as before. */
+/* Processor time of both threads for one sample, of those drawn again for what was taken. */
 static double pooled_noise(size_t n, int64_t *noise)
 {
     size_t capacity = 1 << 16, takes = (1 << 20) / n + 1;
@@ -113,9 +113,10 @@ static double pooled_noise(size_t n, int64_t *noise)
     double start = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
     for (size_t i = 0; i < takes; i++)
         noise_pool_take(pool, noise, n);
-    while (noise_pool_ready(pool) < capacity)
+    while (noise_pool_ready(pool) + 4096 < capacity)
         nanosleep(&pause, NULL);
-    double each = (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - start) / (double)(takes * n);
+    double drawn = (double)(takes * n) - (double)(capacity - noise_pool_ready(pool));
+    double each = (seconds_of(CLOCK_PROCESS_CPUTIME_ID) - start) / drawn;
     noise_pool_stop(pool);
     return each;
 }
