@@ -40,3 +40,7 @@ def main():
             print(f"| {codec} | {shown(report['pooled']['auroc'])} | {shown(rounds[-1] if rounds else None)} | "
                   f"{report['bytes_per_update']} | {report['bytes_per_model']} | "
                   f"{report['bytes_per_model_unpacked']} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
