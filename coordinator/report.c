@@ -164,7 +164,8 @@ static json_t *gate_object(const char *text)
     static const char *const OF_RECORD[] = {"reasons",        "used",       "not_used",
                                             "rules",          "auc_pooled", "auc_lower",
                                             "d_pooled",       "d_lower",    "d_upper",
-                                            "power_if_equal", "detectable", "transport"};
+                                            "power_if_equal", "detectable", "transport",
+                                            "cindex_pooled",  "cindex_se"};
     for (size_t i = 0; i < sizeof OF_ENTRY / sizeof OF_ENTRY[0]; i++)
         json_object_set(gate, OF_ENTRY[i], json_object_get(entry, OF_ENTRY[i]));
     for (size_t i = 0; i < sizeof OF_RECORD / sizeof OF_RECORD[0]; i++)

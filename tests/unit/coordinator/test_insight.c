@@ -137,6 +137,15 @@ static void a_new_hospital_is_less_certain_than_the_mean(void **state)
     }
     json_decref(t);
     assert_null(insight_transport(inputs, 1));
+    assert_null(insight_cindex(inputs, SITES)); /* nobody has one */
+    for (int s = 0; s < SITES; s++) {
+        figures[s][0][0].cindex = 0.7 + EASE[s];
+        figures[s][0][0].cindex_variance = 0.0003;
+    }
+    json_t *c = insight_cindex(inputs, SITES);
+    assert_int_equal(json_integer_value(json_object_get(c, "k")), SITES);
+    assert_true(fabs(at(json_object_get(c, "reml"), "auc") - 0.7) < 0.01);
+    json_decref(c);
     figures[2][0][0].auroc_variance = (double)NAN; /* a site that noises its figures */
     t = insight_transport(inputs, SITES);
     assert_int_equal(json_integer_value(json_object_get(t, "k")), SITES - 1);

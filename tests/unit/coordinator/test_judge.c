@@ -45,6 +45,7 @@ static void fill_figures(struct evaluation_figures *f, const char *group, bool s
     f->ece = 0.03;
     f->ece_null = 0.03;
     /* The later model is worse by .01: the candidate gains .01. */
+    f->cindex = f->cindex_variance = (double)NAN;
     f->difference = second ? -0.01 : (double)NAN;
     f->difference_variance = second ? 2.5e-5 : (double)NAN;
 }
@@ -124,6 +125,64 @@ static void candidate_less_incumbent(void **state)
     assert_string_equal(json_string_value(json_object_get(entry, "input")), out.input);
     json_decref(entry);
     json_decref(input);
+    judgement_free(&out);
+}
+
+static double record_number(const struct judgement *j, const char *key)
+{
+    json_t *record = json_loads(j->record, 0, NULL);
+    json_t *value = json_object_get(record, key);
+    double number = json_is_array(value)    ? (double)json_array_size(value)
+                    : json_is_number(value) ? json_number_value(value)
+                                            : (double)NAN;
+    json_decref(record);
+    return number;
+}
+
+/* C is pooled for the reader with the gate's weights; no rule asks about it. */
+static void cindex_is_told(void **state)
+{
+    (void)state;
+    struct judge_case in = the_case(incumbent);
+    struct judgement without, with;
+    assert_true(ok(judge(&in, &without, &why)));
+    assert_true(isnan(record_number(&without, "cindex_pooled")));
+    for (int i = 0; i < REPORTS; i++) {
+        figures[i][0][0].cindex = 0.6 + 0.05 * i;
+        figures[i][0][0].cindex_variance = 0.0004;
+    }
+    assert_true(ok(judge(&in, &with, &why)));
+    assert_int_equal(with.decision, without.decision);
+    assert_true(fabs(record_number(&with, "cindex_pooled") - 0.65) < 1e-12);
+    assert_true(fabs(record_number(&with, "cindex_se") - sqrt(0.0004 / 3.0)) < 1e-12);
+    assert_true(ok(gate_replay(with.input, with.record, &why)));
+    judgement_free(&without);
+    judgement_free(&with);
+}
+
+/* Rows that repeat may make a variance smaller, but no more than they are. */
+static void repeated_rows_are_plausible(void **state)
+{
+    (void)state;
+    struct judge_case in = the_case(incumbent);
+    struct judgement out;
+    for (int i = 0; i < REPORTS; i++)
+        figures[i][0][0].auroc_variance = 0.0003 / 6.0;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_true(record_number(&out, "used") == 0.0);
+    judgement_free(&out);
+    for (int i = 0; i < REPORTS; i++)
+        figures[i][0][0].rows_per_patient = 3.0;
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_true(record_number(&out, "used") == REPORTS);
+    assert_true(ok(gate_replay(out.input, out.record, &why)));
+    judgement_free(&out);
+    for (int i = 0; i < REPORTS; i++) {
+        figures[i][0][0].auroc_variance = 1e-9; /* whatever a site says of its rows */
+        figures[i][0][0].rows_per_patient = 1e9;
+    }
+    assert_true(ok(judge(&in, &out, &why)));
+    assert_true(record_number(&out, "used") == 0.0);
     judgement_free(&out);
 }
 
@@ -420,6 +479,8 @@ static void tree_heads_are_signed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(cindex_is_told, prepare),
+        cmocka_unit_test_setup(repeated_rows_are_plausible, prepare),
         cmocka_unit_test_setup(candidate_less_incumbent, prepare),
         cmocka_unit_test_setup(worse_candidate_is_rejected, prepare),
         cmocka_unit_test_setup(incumbent_that_nobody_compared_holds, prepare),

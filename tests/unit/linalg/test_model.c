@@ -47,6 +47,8 @@ static void check_gradient(const struct model_spec *spec)
         x[i] = pseudo(&state);
     for (size_t r = 0; r < ROWS; r++) {
         y[r] = (double)(r % (spec->outputs == 1 ? 2 : spec->outputs));
+        if (spec->output == OUTPUT_HAZARD) /* follow-up, negative where censored */
+            y[r] = (r % 2 ? 1.0 : -1.0) * (0.3 + 0.2 * (double)r);
         weight[r] = 0.5 + (double)r;
     }
     model_initial(&m, 5, w);
@@ -75,6 +77,7 @@ static void gradients_match_differences(void **state)
         {.output = OUTPUT_LINEAR, .inputs = INPUTS, .outputs = 1},
         {.output = OUTPUT_LOGISTIC, .inputs = INPUTS, .outputs = 1},
         {.output = OUTPUT_SOFTMAX, .inputs = INPUTS, .outputs = 3},
+        {.output = OUTPUT_HAZARD, .inputs = INPUTS, .outputs = 1},
         {.output = OUTPUT_LOGISTIC,
          .activation = MODEL_TANH,
          .inputs = INPUTS,
@@ -176,6 +179,17 @@ static void extreme_scores_stay_finite(void **state)
     model_forward(&m, steep, 2, &work);
     assert_true(work.score[0] == 1.0 && work.score[1] == 0.0);
     assert_true(model_backward(&m, steep, 2, wrong, NULL, &work) == 10000.0);
+    model_work_free(&work);
+    spec.output = OUTPUT_HAZARD;
+    const double followed[] = {-2.0, 3.0};
+    assert_int_equal(model_build(&m, &spec), MODEL_OK);
+    assert_int_equal(model_work_create(&work, &m, 2), MODEL_OK);
+    work.a[0][0] = 1.0;
+    work.a[0][1] = -1.0;
+    model_forward(&m, steep, 2, &work);
+    assert_true(work.score[0] == 1.0 && work.score[1] == 0.0);
+    double loss = model_backward(&m, steep, 2, followed, NULL, &work);
+    assert_true(isfinite(loss) && loss > 5000.0);
     model_work_free(&work);
 }
 

@@ -133,6 +133,7 @@ static void sums_match_explicit_gradients(void **state)
         {.output = OUTPUT_LOGISTIC, .inputs = INPUTS, .outputs = 1},
         {.output = OUTPUT_SOFTMAX, .inputs = INPUTS, .outputs = 3},
         {.output = OUTPUT_LINEAR, .inputs = INPUTS, .outputs = 1},
+        {.output = OUTPUT_HAZARD, .inputs = INPUTS, .outputs = 1},
         {.output = OUTPUT_LOGISTIC,
          .activation = MODEL_TANH,
          .inputs = INPUTS,

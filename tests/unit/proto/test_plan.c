@@ -106,11 +106,53 @@ static void wrong_plans_are_explained(void **state)
     refuse("byzantine: 1", "byzantine: 2", "below half", "line 13");
     refuse("kind: logistic", "kind: linear", "real label", "line 10");
     refuse("kind: logistic", "kind: mlp", "hidden", "line 10");
+    refuse("kind: logistic", "kind: hazard", "needs the follow-up time", "plan.yaml");
+    refuse("column: ill,", "column: ill, time: ill,", "the event or the patient id", "line 5");
+    refuse("column: ill,", "column: ill, time: age,", "follow-up time", "line 7");
+    refuse("column: ill,", "column: ill, time: days, horizon: 5,", "only one", "line 5");
     refuse("version: 1", "version: 2", "version 1", "line 1");
     refuse("rule: trimmed-mean", "{", "", "plan.yaml");
     refuse("aggregation:", "compression: zip\naggregation:", "zip", "line 13");
     refuse("privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}",
            "privacy: {mode: none, epsilon: 1}", "no effect", "line 12");
+}
+
+/* A hazard model: one output, its parameters those of a regression, priors allowed. */
+static void a_hazard_plan(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *label, *training, *says;
+    } CASES[] = {{", time: days, horizon: 1826", "", NULL},
+                 {", time: days", "", "horizon above 0"},
+                 {", time: days, horizon: -1", "", "horizon above 0"},
+                 {", time: days, horizon: 2e9", "", "horizon above 0"},
+                 {", time: days, horizon: 5", ", class_weights: [1, 2]", "no classes"}};
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        char text[4096];
+        struct plan plan;
+        struct why why = {{0}};
+        snprintf(text, sizeof text,
+                 "version: 1\nstudy: demo\nsites: [alpha, beta, gamma]\npatient_id: id\n"
+                 "label: {column: ill, type: binary, levels: [\"0\", \"1\"]%s}\n"
+                 "features:\n  - {name: age, type: number, range: [0, 120], prior: [0.5]}\n"
+                 "model: {kind: hazard}\ntraining: {rounds: 3, learning_rate: 0.1%s}\n"
+                 "privacy: {mode: patient, epsilon: 1.0, delta: 1e-5}\n"
+                 "aggregation: {rule: weighted-mean}\n",
+                 CASES[i].label, CASES[i].training);
+        struct result r = plan_parse(&plan, "plan.yaml", text, strlen(text), &why);
+        if (CASES[i].says) {
+            if (ok(r) || !strstr(why.text, CASES[i].says))
+                fail_msg("'%s' does not say '%s'", why.text, CASES[i].says);
+            continue;
+        }
+        if (!ok(r))
+            fail_msg("%s", why.text);
+        assert_int_equal(plan.model.kind, MODEL_HAZARD);
+        assert_string_equal(plan.label.time, "days");
+        assert_true(plan.label.horizon == 1826.0 && plan_outputs(&plan) == 1);
+        plan_free(&plan);
+    }
 }
 
 /* The last two lines of a plan, tried with secure aggregation; NULL: it is good. */
@@ -245,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_gets_its_defaults),
         cmocka_unit_test(wrong_plans_are_explained),
+        cmocka_unit_test(a_hazard_plan),
         cmocka_unit_test(what_secure_aggregation_excludes),
         cmocka_unit_test(odd_files_are_refused),
         cmocka_unit_test(shipped_plans_are_good),
