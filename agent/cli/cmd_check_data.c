@@ -6,6 +6,7 @@
 #include "agent/vault/dataset.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
+#include "proto/base/text.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -31,6 +32,8 @@ struct check {
     struct result verdict;
     struct why verdict_why;
 };
+
+enum { UNUSED_MOST = 16, UNUSED_BYTES = 320 };
 
 /* The split must be the one of the vault; without a vault yet any key shows the same counts but
  * for the patients on either side. */
@@ -73,6 +76,53 @@ static struct result judge(const struct site *site, struct check *check)
                      why);
 }
 
+/* The plan's name that is nearest to a mapping's; *ret_known: it is that name. */
+static const char *nearest_name(const struct plan *plan, const char *name, bool *ret_known)
+{
+    const char *best = NULL;
+    int distance = 3;
+    unsigned rest = 0;
+    const char *others[] = {plan->patient_id, plan->label.column, plan->label.time,
+                            plan->validation.fold_column};
+    unsigned all = plan->features_count + plan->subgroups_count + sizeof others / sizeof *others;
+    *ret_known = false;
+    for (unsigned i = 0; i < all; i++) {
+        const char *word = i < plan->features_count ? plan->features[i].name : NULL;
+        if (!word && i < plan->features_count + plan->subgroups_count)
+            word = plan->subgroups[i - plan->features_count].column;
+        if (!word)
+            word = others[rest++];
+        if (strcmp(word, name) == 0)
+            *ret_known = true;
+        if (*word && text_distance(name, word) < distance) {
+            distance = text_distance(name, word);
+            best = word;
+        }
+    }
+    return best;
+}
+
+/* Lines of the mapping that say nothing about this plan: another plan's, or a typo that leaves a
+ * unit unconverted. */
+static size_t unused_lines(const struct check *check, size_t most, char (*text)[UNUSED_BYTES])
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < check->mapping.columns_count && n < most; i++) {
+        bool known;
+        const char *name = check->mapping.columns[i].plan;
+        const char *best = nearest_name(&check->plan, name, &known);
+        if (known)
+            continue;
+        if (best)
+            snprintf(text[n++], UNUSED_BYTES,
+                     "the mapping's '%.100s' is not in this plan; did you mean '%.100s'?", name,
+                     best);
+        else
+            snprintf(text[n++], UNUSED_BYTES, "the mapping's '%.100s' is not in this plan", name);
+    }
+    return n;
+}
+
 static void print_text(const struct site *site, const struct check *check)
 {
     const struct dataset_counts *c = &check->data.counts;
@@ -98,6 +148,10 @@ static void print_text(const struct site *site, const struct check *check)
     size_t remarks = dataset_remarks(&check->data, plan, remark);
     for (size_t i = 0; i < remarks; i++)
         printf("  note: %s\n", remark[i]);
+    char unused[UNUSED_MOST][UNUSED_BYTES];
+    size_t lines = unused_lines(check, UNUSED_MOST, unused);
+    for (size_t i = 0; i < lines; i++)
+        printf("  note: %s\n", unused[i]);
     if (check->charge.epsilon > 0.0)
         printf("  cost: epsilon %.4f at delta %.1e, noise multiplier %.4f\n", check->charge.epsilon,
                check->charge.delta, check->charge.noise_multiplier);
@@ -142,6 +196,10 @@ static void print_json(const struct site *site, const struct check *check)
     json_t *notes = json_array();
     for (size_t i = 0; i < remarks; i++)
         json_array_append_new(notes, json_string(remark[i]));
+    char unused[UNUSED_MOST][UNUSED_BYTES];
+    size_t lines = unused_lines(check, UNUSED_MOST, unused);
+    for (size_t i = 0; i < lines; i++)
+        json_array_append_new(notes, json_string(unused[i]));
     json_object_set_new(out, "notes", notes);
     json_object_set_new(out, "holdout_epochs", site_epochs_json(site, check->plan.label.column));
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(17));

@@ -92,8 +92,8 @@ bool dataset_missing(const uint8_t *row, unsigned i);
 struct clip_rows dataset_rows(const struct dataset_part *part);
 
 /* Sentences for the site's own eyes about a file that is read but hardly meant so: rows refused,
- * one label only. Returns how many. */
-enum { DATASET_REMARKS = 2, DATASET_REMARK_BYTES = 384 };
+ * one label only, a number that looks like another unit. Returns how many. */
+enum { DATASET_REMARKS = 3, DATASET_REMARK_BYTES = 384 };
 size_t dataset_remarks(const struct dataset *dataset, const struct plan *plan,
                        char remark[DATASET_REMARKS][DATASET_REMARK_BYTES]);
 

@@ -104,6 +104,11 @@ cp "$dir/council.yaml" "$dir/check.yaml"
 check "check-data names the missing column" refuses 2 "marker" "$agent" check-data "$dir/sites/kiel" --plan "$dir/check.yaml"
 patients "$dir/sites/kiel/data/records.csv" 200 24 0
 check "check-data passes good data" "$agent" check-data "$dir/sites/kiel" --plan "$dir/check.yaml"
+cp "$dir/sites/kiel/mapping.yaml" "$dir/mapping.yaml"
+printf 'columns:\n  - {plan: markr, column: marker, factor: 2}\n' >>"$dir/sites/kiel/mapping.yaml"
+noted() { "$agent" check-data "$dir/sites/kiel" --plan "$dir/check.yaml" | grep -q "'markr' is not in this plan; did you mean 'marker'"; }
+check "check-data notes a line of the mapping that says nothing about the plan" noted
+cp "$dir/mapping.yaml" "$dir/sites/kiel/mapping.yaml"
 sed 's/,\(yes\|no\)$/,perhaps/' "$dir/sites/kiel/data/records.csv" >"$dir/wrong.csv"
 cp "$dir/wrong.csv" "$dir/sites/kiel/data/records.csv"
 check "check-data names the column of wrong values" refuses 2 "outcome" "$agent" check-data "$dir/sites/kiel" --plan "$dir/check.yaml"

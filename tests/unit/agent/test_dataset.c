@@ -323,6 +323,16 @@ static void doubtful_files_are_remarked(void **state)
                         &why)));
     assert_int_equal(dataset_remarks(&d, &plan, remark), 0);
     dataset_free(&d);
+    plan.features[0].centre -= 300.0;
+    assert_true(ok(load(&d, &plan, NULL,
+                        "id,age,stage,smoker,dead,band,fold\n"
+                        "a,75,III,1,1,old,1\n"
+                        "c,30,I,0,0,young,1\n",
+                        &why)));
+    plan.features[0].centre += 300.0;
+    assert_int_equal(dataset_remarks(&d, &plan, remark), 1);
+    assert_non_null(strstr(remark[0], "\"age\" lie more than 3 spreads"));
+    dataset_free(&d);
 }
 
 int main(void)
