@@ -80,15 +80,33 @@ void mask_apply(uint64_t *values, size_t n, unsigned bits, const unsigned char s
     rng_wipe(&rng);
 }
 
-/* The secret about site j that the answers give together. */
-static enum mask_result join(const struct mask_opening *o, unsigned j,
-                             unsigned char secret[MASK_KEY_BYTES])
+/* Whether a secret is what site j committed to. */
+typedef bool is_committed(const struct mask_advert *advert,
+                          const unsigned char secret[MASK_KEY_BYTES]);
+
+static bool is_seed(const struct mask_advert *advert, const unsigned char secret[MASK_KEY_BYTES])
+{
+    unsigned char commitment[MASK_KEY_BYTES];
+    mask_commit(commitment, secret);
+    return memcmp(commitment, advert->commitment, sizeof commitment) == 0;
+}
+
+static bool is_key(const struct mask_advert *advert, const unsigned char secret[MASK_KEY_BYTES])
+{
+    unsigned char public[MASK_KEY_BYTES];
+    return crypto_scalarmult_base(public, secret) == 0 &&
+           memcmp(public, advert->mask_public, sizeof public) == 0;
+}
+
+/* The secret about site j that the answers give together, all but one of them. */
+static enum mask_result join_without(const struct mask_opening *o, unsigned j, unsigned without,
+                                     unsigned char secret[MASK_KEY_BYTES])
 {
     struct shamir_share shares[MASK_SITES_MAX];
     unsigned have = 0;
     for (unsigned k = 0; k < o->answers && have < o->threshold; k++) {
         const struct mask_reveal *r = &o->reveals[k][j];
-        if (r->survivor == o->survivors[j] && r->share.at != 0)
+        if (k != without && r->survivor == o->survivors[j] && r->share.at != 0)
             shares[have++] = r->share;
     }
     enum mask_result rc = MASK_OK;
@@ -100,19 +118,28 @@ static enum mask_result join(const struct mask_opening *o, unsigned j,
     return rc;
 }
 
+/* The secret that site j committed to. Where the first answers do not give it, one of them may be
+ * wrong: each is left out in turn, while enough others are there. */
+static enum mask_result join(const struct mask_opening *o, unsigned j, is_committed *committed,
+                             unsigned char secret[MASK_KEY_BYTES])
+{
+    enum mask_result rc = join_without(o, j, o->answers, secret);
+    bool good = rc == MASK_OK && committed(&o->adverts[j], secret);
+    if (rc == MASK_TOO_FEW || good)
+        return rc;
+    for (unsigned k = 0; k < o->answers && !good; k++)
+        good = join_without(o, j, k, secret) == MASK_OK && committed(&o->adverts[j], secret);
+    return good ? MASK_OK : MASK_BAD_SHARE;
+}
+
 /* Takes a survivor's self mask off the sum. */
 static enum mask_result open_survivor(const struct mask_opening *o, unsigned j, uint64_t *total,
                                       size_t n, unsigned bits)
 {
-    unsigned char seed[MASK_KEY_BYTES], commitment[MASK_KEY_BYTES];
-    enum mask_result rc = join(o, j, seed);
-    if (rc == MASK_OK) {
-        mask_commit(commitment, seed);
-        if (memcmp(commitment, o->adverts[j].commitment, sizeof commitment) != 0)
-            rc = MASK_BAD_SHARE;
-        else
-            mask_apply(total, n, bits, seed, true);
-    }
+    unsigned char seed[MASK_KEY_BYTES];
+    enum mask_result rc = join(o, j, is_seed, seed);
+    if (rc == MASK_OK)
+        mask_apply(total, n, bits, seed, true);
     sodium_memzero(seed, sizeof seed);
     return rc;
 }
@@ -121,12 +148,9 @@ static enum mask_result open_survivor(const struct mask_opening *o, unsigned j, 
 static enum mask_result open_dropped(const struct mask_opening *o, unsigned j, uint64_t *total,
                                      size_t n, unsigned bits)
 {
-    unsigned char secret[MASK_KEY_BYTES], public[MASK_KEY_BYTES], seed[MASK_KEY_BYTES];
+    unsigned char secret[MASK_KEY_BYTES], seed[MASK_KEY_BYTES];
     const unsigned char *own = o->adverts[j].mask_public;
-    enum mask_result rc = join(o, j, secret);
-    if (rc == MASK_OK &&
-        (crypto_scalarmult_base(public, secret) != 0 || memcmp(public, own, sizeof public) != 0))
-        rc = MASK_BAD_SHARE;
+    enum mask_result rc = join(o, j, is_key, secret);
     for (unsigned i = 0; i < o->sites && rc == MASK_OK; i++) {
         if (!o->survivors[i])
             continue;

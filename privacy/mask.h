@@ -131,7 +131,8 @@ struct mask_site *mask_site_again(const unsigned char *bytes, size_t n);
 
 /* Coordinator: opens the sum. total[n] is the survivors' inputs added modulo 2^bits; reveals[k][j]
  * is what the k-th answering site said about site j, answers >= threshold. On MASK_OK total holds
- * the survivors' sum modulo 2^bits. */
+ * the survivors' sum modulo 2^bits. A wrong share in one answer does no harm while threshold others
+ * are there. */
 struct mask_opening {
     unsigned sites, threshold, answers;
     uint64_t round;

@@ -355,6 +355,31 @@ static void wrong_shares_are_noticed(void **state)
     world_free();
 }
 
+/* One answer too many makes up for one that lies, about survivors and about drop-outs. */
+static void one_liar_is_found_out(void **state)
+{
+    (void)state;
+    uint64_t total[LENGTH], lied[LENGTH];
+    bool survivors[MOST] = {true, true, true, true, true, true, false};
+    world_until_masked(7, 401);
+    assert_int_equal(w.t, 5);
+    agree_and_reveal(survivors);
+    assert_int_equal(open_sum(survivors, survivors, total), MASK_OK);
+    for (unsigned liar = 0; liar < 6; liar++) {
+        for (unsigned j = 0; j < 7; j++)
+            w.reveal[liar][j].share.value[7] ^= 0x55;
+        assert_int_equal(open_sum(survivors, survivors, lied), MASK_OK);
+        assert_memory_equal(lied, total, sizeof total);
+        /* Two liars among six answers, five of which are needed. */
+        w.reveal[(liar + 1) % 6][3].share.value[0] ^= 1;
+        assert_int_equal(open_sum(survivors, survivors, lied), MASK_BAD_SHARE);
+        w.reveal[(liar + 1) % 6][3].share.value[0] ^= 1;
+        for (unsigned j = 0; j < 7; j++)
+            w.reveal[liar][j].share.value[7] ^= 0x55;
+    }
+    world_free();
+}
+
 static void masked_inputs_look_uniform(void **state)
 {
     (void)state;
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_list_must_name_the_site_and_enough_others),
         cmocka_unit_test(forged_messages_are_refused),
         cmocka_unit_test(wrong_shares_are_noticed),
+        cmocka_unit_test(one_liar_is_found_out),
         cmocka_unit_test(masked_inputs_look_uniform),
         cmocka_unit_test(shared_noise_adds_up),
         cmocka_unit_test(centred),
