@@ -34,3 +34,26 @@ check "one in another order is refused with what to do" refuses 2 "ascontiguousa
 check "one of whole numbers, too" refuses 2 "astype" mean whole
 check "threads that are no number" refuses 2 "from 1 to" \
     "$consilium" aggregate --rule mean --in "$dir/plain.npy" --out "$dir/out.npy" --threads many
+check "an option that is none" refuses 2 "'--rul' is not an option" \
+    "$consilium" aggregate --rul mean --in "$dir/plain.npy" --out "$dir/out.npy"
+check "an option that is missing" refuses 2 "out Y.npy is needed" \
+    "$consilium" aggregate --rule mean --in "$dir/plain.npy"
+remarks() { "$consilium" aggregate --rule median --param tau=1 --in "$dir/plain.npy" --out "$dir/out.npy" 2>&1 | grep -q "median does not use the parameter tau"; }
+check "a parameter that the rule does not use" remarks
+printf '1\n-2\n' >"$dir/weights.txt"
+check "a weight below nothing, with its file" refuses 2 "weights.txt: weight 1 must be" \
+    "$consilium" aggregate --rule weighted-mean --weights "$dir/weights.txt" --in "$dir/plain.npy" --out "$dir/out.npy"
+
+# Frames through files, whole and cut.
+round_trip() {
+    "$consilium" codec encode --codec "$1" --in "$dir/plain.npy" --out "$dir/frame" &&
+        "$consilium" codec decode --in "$dir/frame" --out "$dir/back.npy"
+}
+for codec in raw32 bf16 int8b eden-1 eden-2 eden-3 eden-4 eden-8 topk-ef:2 randk-shared:0.5; do
+    check "$codec through a file" round_trip "$codec"
+    head -c 54 "$dir/frame" >"$dir/cut"
+    check "and cut" refuses 2 "cut is cut short or damaged" "$consilium" codec decode --in "$dir/cut" --out "$dir/back.npy"
+done
+check "a file that is no frame" refuses 2 "no compressed vector" \
+    "$consilium" codec decode --in "$dir/plain.npy" --out "$dir/back.npy"
+check "no such action" refuses 2 "encode, decode or stats" "$consilium" codec press --in "$dir/plain.npy"

@@ -321,6 +321,7 @@ static void bad_input_is_refused(void **unused)
             x[CODEC_BLOCK + 5] = bad[k];
             assert_int_equal(codec_encode(&codec, seed, D, x, frame, bytes, &len, &why).code,
                              RESULT_INPUT);
+            assert_string_equal(why.text, "coordinate 4101 is not finite");
         }
         x[CODEC_BLOCK + 5] = 3.4e38F;
         bool scaled = codec.id == CODEC_INT8B || codec.id == CODEC_EDEN;
