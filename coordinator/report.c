@@ -425,7 +425,8 @@ static json_t *build(struct builder *b, const unsigned char *public_key)
     json_object_set_new(report, "dissimilarity", apart);
     json_t *subgroups = json_object_get(b->kept, "subgroups");
     json_object_set_new(report, "subgroups", subgroups ? json_incref(subgroups) : json_array());
-    static const char *const KEPT[] = {"groups", "calibration", "transport", "cindex_transport"};
+    static const char *const KEPT[] = {"groups",    "calibration", "transport", "cindex_transport",
+                                       "disparity", "histogram",   "paired",    "no_figures"};
     for (size_t i = 0; i < sizeof KEPT / sizeof *KEPT; i++)
         json_object_set(report, KEPT[i], json_object_get(b->kept, KEPT[i]));
     json_object_set(report, "matrix", b->matrix ? b->matrix : json_null());

@@ -167,10 +167,13 @@ static struct result inputs_from_json(const char *path, json_t **inputs, struct 
     json_decref(root);
     if (json_is_object(*inputs))
         return DONE;
+    bool parsed = *inputs != NULL;
     json_decref(*inputs);
     *inputs = NULL;
-    return failed(why, RESULT_INPUT, "%s: not a JSON object of inputs (line %d: %s)", path,
-                  error.line, error.text);
+    if (parsed)
+        return failed(why, RESULT_INPUT,
+                      "%s: an object of inputs is needed, such as {\"file\": \"x.csv\"}", path);
+    return failed(why, RESULT_INPUT, "%s line %d is not JSON: %s", path, error.line, error.text);
 }
 
 /* Gives the remaining arguments to the kind's file inputs, in order. */

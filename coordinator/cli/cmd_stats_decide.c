@@ -73,12 +73,10 @@ static struct result read_comparisons(const struct stats_job *job, unsigned endp
     TRY(stats_table_matrix(&table, &cells, why));
     static const char *const NAMES[] = {"t", "j", "i", "d0", "se0", "d1", "se1"};
     size_t needed = 3 + 2 * (size_t)endpoints;
-    int at[sizeof NAMES / sizeof *NAMES];
-    for (size_t c = 0; c < needed; c++) {
-        at[c] = stats_table_find(&table, NAMES[c]);
-        if (at[c] < 0)
-            return failed(why, RESULT_INPUT, "the CSV has no column '%s'", NAMES[c]);
-    }
+    size_t at[sizeof NAMES / sizeof *NAMES];
+    char where[STATS_WHERE_BYTES];
+    for (size_t c = 0; c < needed; c++)
+        TRY(stats_table_need(&table, NAMES[c], &at[c], why));
     out->rows = calloc(table.rows + 1, sizeof *out->rows);
     if (!out->rows)
         return failed(why, RESULT_SYSTEM, "no memory for %zu rows", table.rows);
@@ -90,8 +88,8 @@ static struct result read_comparisons(const struct stats_job *job, unsigned endp
         for (size_t c = 0; c < 3; c++) {
             double value = row[at[c]];
             if (!(value >= 0.0 && value < AACP_MODELS_MAX))
-                return failed(why, RESULT_INPUT, "row %zu: '%s' must be 0..%d", r + 1, NAMES[c],
-                              AACP_MODELS_MAX - 1);
+                return failed(why, RESULT_INPUT, "%s: '%s' must be 0..%d",
+                              stats_table_where(&table, r, where), NAMES[c], AACP_MODELS_MAX - 1);
             *place[c] = (unsigned)value;
         }
         for (size_t e = 0; e < endpoints; e++) {

@@ -71,16 +71,19 @@ static struct result groups_from_table(const struct stats_table *table, struct s
 {
     CLEANUP(free_pointer) double *n = NULL;
     CLEANUP(free_pointer) double *n_pos = NULL;
-    int g = stats_table_find(table, "g");
+    size_t g = 0;
+    char where[STATS_WHERE_BYTES];
+    TRY(stats_table_need(table, "g", &g, why));
     TRY(stats_table_column(table, "n", &n, why));
     TRY(stats_table_column(table, "n_pos", &n_pos, why));
-    if (g < 0 || table->rows > SUBGROUPS_MAX)
-        return failed(why, RESULT_INPUT, "columns g,n,n_pos and at most %d rows are needed",
-                      SUBGROUPS_MAX);
+    if (table->rows > SUBGROUPS_MAX)
+        return failed(why, RESULT_INPUT, "%s has %zu groups, %d are the most", table->path,
+                      table->rows, SUBGROUPS_MAX);
     for (size_t i = 0; i < table->rows; i++) {
         if (!(n_pos[i] >= 0.0 && n_pos[i] <= n[i] && n[i] < 1e15))
-            return failed(why, RESULT_INPUT, "row %zu: n and n_pos are impossible", i + 1);
-        groups[(*k)++] = (struct subgroup){.key = table->cells[i * table->cols + (size_t)g],
+            return failed(why, RESULT_INPUT, "%s: n_pos lies between 0 and n",
+                          stats_table_where(table, i, where));
+        groups[(*k)++] = (struct subgroup){.key = table->cells[i * table->cols + g],
                                            .n = (size_t)n[i],
                                            .n_pos = (size_t)n_pos[i]};
     }
@@ -149,19 +152,20 @@ static struct result grouped_read(const struct stats_job *job, struct grouped *g
     TRY(stats_table_read(job, "file", &g->table, why));
     TRY(stats_table_column(&g->table, "y", &g->y, why));
     TRY(stats_table_column(&g->table, "p", &g->p, why));
-    int column = stats_table_find(&g->table, "g");
-    if (column < 0)
-        return failed(why, RESULT_INPUT, "the CSV has no column 'g'");
+    size_t column = 0;
+    char where[STATS_WHERE_BYTES];
+    TRY(stats_table_need(&g->table, "g", &column, why));
     size_t rows = g->table.rows;
     g->member = calloc(rows ? rows : 1, sizeof *g->member);
     g->groups = calloc(SUBGROUPS_MAX, sizeof *g->groups);
     if (!g->member || !g->groups)
         return failed(why, RESULT_SYSTEM, "no memory for %zu rows", rows);
-    TRY(collect_keys(g, (size_t)column, why));
+    TRY(collect_keys(g, column, why));
     for (size_t i = 0; i < rows; i++) {
         if (!(g->y[i] == 0.0 || g->y[i] == 1.0) || !isfinite(g->p[i]))
-            return failed(why, RESULT_INPUT, "row %zu: y must be 0 or 1, and p a number", i + 1);
-        const struct subgroup wanted = {.key = g->table.cells[i * g->table.cols + (size_t)column]};
+            return failed(why, RESULT_INPUT, "%s: y must be 0 or 1, and p a number",
+                          stats_table_where(&g->table, i, where));
+        const struct subgroup wanted = {.key = g->table.cells[i * g->table.cols + column]};
         struct subgroup *at = bsearch(&wanted, g->groups, g->k, sizeof *g->groups, by_key);
         at->n++;
         at->n_pos += g->y[i] == 1.0;

@@ -98,6 +98,7 @@ struct result stats_eprocess(const struct stats_job *job, json_t **got, struct w
     CLEANUP(stats_table_free) struct stats_table table = {0};
     CLEANUP(free_pointer) double *x = NULL;
     CLEANUP(free_pointer) double *path = NULL;
+    char where[STATS_WHERE_BYTES];
     double m0;
     double lambda_max;
     TRY(stats_real(job->inputs, "m0", 0.85, &m0, why));
@@ -114,7 +115,8 @@ struct result stats_eprocess(const struct stats_job *job, json_t **got, struct w
     for (size_t i = 0; i < table.rows; i++) {
         if (!eprocess_push(&e, x[i])) {
             json_decref(first);
-            return failed(why, RESULT_INPUT, "row %zu: x must lie in [0,1]", i + 1);
+            return failed(why, RESULT_INPUT, "%s: x lies between 0 and 1",
+                          stats_table_where(&table, i, where));
         }
         path[i] = e.log_e;
         if (!first && e.log_e >= log(20.0))

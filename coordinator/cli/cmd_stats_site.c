@@ -155,7 +155,8 @@ struct result stats_auroc_paired(const struct stats_job *job, json_t **got, stru
     TRY(margins(job, &margin, &alpha, why));
     TRY(scored_read(job, "file", "s1", "s2", &s, why));
     if (!s.b)
-        return failed(why, RESULT_INPUT, "the CSV has no column 's2' (the incumbent's scores)");
+        return failed(why, RESULT_INPUT, "%s line 1 has no column 's2' (the incumbent's scores)",
+                      stats_text(job->inputs, "file", ""));
     *got = paired_json(&s, margin, alpha);
     return DONE;
 }
@@ -309,6 +310,10 @@ struct result stats_hist_auc(const struct stats_job *job, json_t **got, struct w
     }
     struct auroc exact;
     auroc_delong(s.n, s.y, s.a, NULL, &exact);
+    if (exact.status == STAT_SINGLE_CLASS) {
+        *got = json_pack("{s:s}", "status", stat_status_name(exact.status));
+        return DONE;
+    }
     *got = json_pack("{s:o, s:o, s:o, s:o, s:o}", "auc_hist",
                      stats_json(hist_auroc(bins, pos, neg)), "auc_exact", stats_json(exact.auc),
                      "error_bound", stats_json(hist_auroc_bound(bins, pos, neg)), "c_pos",

@@ -102,14 +102,15 @@ static int print_status(const struct client_reply *reply, const char *study)
     return count == 0 && study ? CLI_USAGE : CLI_OK;
 }
 
-/* Bars of what the sites spent of what they granted the study. */
-static void print_budgets(const char *folder, const char *study)
+/* What the last evaluation found, and bars of what the sites spent of what they granted. */
+static void print_report(const char *folder, const char *study)
 {
     struct client_reply reply = {0};
     struct why why;
     if (!ok(ask(folder, "report", study, &reply, &why)))
         return;
     json_t *report = json_loadb((const char *)reply.text, reply.text_n, 0, NULL);
+    findings_print(report);
     budgets_print(json_object_get(report, "sites"));
     json_decref(report);
     free(reply.text);
@@ -137,7 +138,7 @@ int cmd_status(int argc, char **argv)
     else
         code = print_status(&reply, study);
     if (!json && study && code == CLI_OK)
-        print_budgets(folder, study);
+        print_report(folder, study);
     free(reply.text);
     return code;
 }

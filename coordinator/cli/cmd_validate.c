@@ -4,6 +4,7 @@
 #include "coordinator/cli/cmd_validate.h"
 #include "coordinator/cli/ask.h"
 #include "coordinator/cli/cli.h"
+#include "coordinator/cli/report_print.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -96,7 +97,11 @@ static void print_record(const json_t *record)
                ask_text(site, "reason")[0] ? ": " : "", ask_text(site, "reason"));
     }
     json_array_foreach(json_object_get(summary, "sites"), i, site) print_drift(site);
+    json_array_foreach(json_object_get(record, "sites"), i, site)
+        expected_print(ask_text(site, "name"), json_object_get(site, "drift"),
+                       json_object_get(site, "auroc"));
     json_array_foreach(json_object_get(record, "sites"), i, site) print_strata(site);
+    gaps_print(json_object_get(record, "disparity"));
     if (isfinite(figure(summary, "auroc")))
         printf("  %-16s AUROC %.4f (%.3f to %.3f), sites by patients, none above 40 %%\n", "pooled",
                figure(summary, "auroc"), figure(summary, "low"), figure(summary, "high"));

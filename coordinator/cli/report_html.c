@@ -365,6 +365,8 @@ static void put_page(FILE *out, const json_t *report)
     section_gate(out, report);
     picture_forest(out, report);
     picture_groups(out, report);
+    section_gaps(out, report);
+    section_expected(out, report);
     section_transport(out, report);
     section_survival(out, report);
     section_strata(out, report);

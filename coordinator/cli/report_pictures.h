@@ -41,6 +41,10 @@ void section_contributions(FILE *out, const json_t *report);
 void section_survival(FILE *out, const json_t *report);
 void section_strata(FILE *out, const json_t *report);
 
+/* report_gaps.c: groups against their reference groups; the AUROC expected without labels. */
+void section_gaps(FILE *out, const json_t *report);
+void section_expected(FILE *out, const json_t *report);
+
 /* Epsilon spent and left of each site's budget. */
 void picture_budget(FILE *out, const json_t *report);
 

@@ -65,6 +65,48 @@ static void standings_print(json_t *sites)
     }
 }
 
+static double part(const json_t *object, const char *key, size_t at)
+{
+    return json_number_value(json_array_get(json_object_get(object, key), at));
+}
+
+void gaps_print(const json_t *disparity)
+{
+    size_t i;
+    json_t *gap;
+    const json_t *pooled = json_object_get(disparity, "pooled");
+    json_array_foreach(json_object_get(pooled, "groups"), i, gap)
+    {
+        printf("  %-20s AUROC %.3f, lower than %s by %+.3f (%+.3f to %+.3f), p (Holm) %.2g\n",
+               json_string_value(json_object_get(gap, "group")), number_of(gap, "auroc"),
+               json_string_value(json_object_get(gap, "reference")), number_of(gap, "gap"),
+               part(gap, "gap_interval", 0), part(gap, "gap_interval", 1),
+               number_of(gap, "p_holm"));
+    }
+}
+
+void expected_print(const char *site, const json_t *drift, const json_t *auroc)
+{
+    const json_t *expected = json_object_get(drift, "expected_auroc");
+    if (!json_is_number(expected))
+        return;
+    printf("  %-20s AUROC by its scores alone %.3f", site, json_number_value(expected));
+    if (json_is_number(auroc))
+        printf(", measured %.3f", json_number_value(auroc));
+    putchar('\n');
+}
+
+void findings_print(const json_t *report)
+{
+    size_t i;
+    json_t *site, *sites = json_object_get(report, "sites");
+    standings_print(sites);
+    gaps_print(json_object_get(report, "disparity"));
+    json_array_foreach(sites, i, site)
+        expected_print(json_string_value(json_object_get(site, "name")),
+                       json_object_get(site, "drift"), json_object_get(site, "auroc"));
+}
+
 /* The line of pooled figures; a label that is a number has its error alone. True in that case. */
 static bool pooled_print(const json_t *pooled)
 {
@@ -110,8 +152,7 @@ void report_print(const json_t *report)
                number_of(site, "epsilon_spent"), number_of(site, "epsilon_budget"),
                figure(a, site, loss ? "loss" : "auroc"), number_of(site, "bytes_sent"));
     }
-    standings_print(json_object_get(report, "sites"));
-    budgets_print(json_object_get(report, "sites"));
+    findings_print(report);
     printf("model %s\naudit log %s (%.0f entries)\n",
            json_string_value(json_object_get(report, "model_hash")),
            json_is_true(json_object_get(report, "audit_verified")) ? "verified" : "NOT VERIFIED",

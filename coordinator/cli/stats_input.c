@@ -17,7 +17,10 @@ static struct result path_of(const struct stats_job *job, const char *key, char 
 {
     const char *name = stats_text(job->inputs, key, NULL);
     if (!name)
-        return failed(why, RESULT_INPUT, "no file given for '%s'", key);
+        return failed(why, RESULT_INPUT,
+                      "a file is missing, for '%s'; --help tells what each kind "
+                      "reads",
+                      key);
     if (job->folder && name[0] != '/')
         return fs_join(path, job->folder, name, why);
     if (snprintf(path, FS_PATH_BYTES, "%s", name) >= FS_PATH_BYTES)
@@ -61,11 +64,12 @@ static size_t cut_line(char *line, char **cells, size_t limit)
     }
 }
 
-/* Next non-empty line, its end cut off; NULL at the end of the text. */
-static char *next_line(char **rest)
+/* Next non-empty line, its end cut off; NULL at the end of the text. number counts all lines. */
+static char *next_line(char **rest, uint32_t *number)
 {
     while (**rest) {
         char *line = *rest;
+        ++*number;
         char *end = strchr(line, '\n');
         *rest = end ? end + 1 : line + strlen(line);
         if (end)
@@ -79,12 +83,17 @@ static char *next_line(char **rest)
     return NULL;
 }
 
-static struct result read_header(struct stats_table *t, char **rest, const char *path,
+static struct result read_header(struct stats_table *t, char **rest, uint32_t *number,
                                  struct why *why)
 {
-    char *header = next_line(rest);
+    static const char MARK[] = "\xEF\xBB\xBF";
+    const char *path = t->path;
+    if (strncmp(*rest, MARK, sizeof MARK - 1) == 0)
+        *rest += sizeof MARK - 1;
+    char *header = next_line(rest, number);
     if (!header)
-        return failed(why, RESULT_INPUT, "%s: empty, a header line is needed", path);
+        return failed(why, RESULT_INPUT,
+                      "%s is empty: its first line names the columns; --help tells which", path);
     char *names[STATS_CSV_COLUMNS];
     t->cols = cut_line(header, names, STATS_CSV_COLUMNS);
     if (t->cols > STATS_CSV_COLUMNS)
@@ -96,8 +105,9 @@ static struct result read_header(struct stats_table *t, char **rest, const char 
     return DONE;
 }
 
-static struct result read_rows(struct stats_table *t, char *rest, const char *path, struct why *why)
+static struct result read_rows(struct stats_table *t, char *rest, uint32_t number, struct why *why)
 {
+    const char *path = t->path;
     size_t lines = 0;
     for (const char *c = rest; *c; c++)
         lines += *c == '\n';
@@ -105,16 +115,18 @@ static struct result read_rows(struct stats_table *t, char *rest, const char *pa
     if (lines > STATS_CSV_ROWS)
         return failed(why, RESULT_INPUT, "%s: more than %d rows", path, STATS_CSV_ROWS);
     t->cells = calloc(lines * t->cols, sizeof *t->cells);
-    if (!t->cells)
+    t->lines = calloc(lines, sizeof *t->lines);
+    if (!t->cells || !t->lines)
         return failed(why, RESULT_SYSTEM, "no memory for %zu rows of %s", lines, path);
-    for (char *line; (line = next_line(&rest)); t->rows++) {
+    for (char *line; (line = next_line(&rest, &number)); t->rows++) {
         size_t count = cut_line(line, t->cells + t->rows * t->cols, t->cols);
+        t->lines[t->rows] = number;
         if (count != t->cols)
-            return failed(why, RESULT_INPUT, "%s: row %zu has %zu cells, the header %zu%s", path,
-                          t->rows + 1, count, t->cols,
-                          strchr(t->names[0], ';') ? ": commas separate cells, not semicolons, and "
+            return failed(why, RESULT_INPUT, "%s line %u has %zu cells, its header %zu: %s", path,
+                          number, count, t->cols,
+                          strchr(t->names[0], ';') ? "commas separate cells, not semicolons, and "
                                                      "numbers have a decimal point"
-                                                   : "");
+                                                   : "every line has as many as the header");
     }
     return DONE;
 }
@@ -122,17 +134,15 @@ static struct result read_rows(struct stats_table *t, char *rest, const char *pa
 struct result stats_table_read(const struct stats_job *job, const char *key,
                                struct stats_table *table, struct why *why)
 {
+    uint32_t number = 0;
     *table = (struct stats_table){0};
-    char path[FS_PATH_BYTES];
-    TRY(path_of(job, key, path, why));
+    TRY(path_of(job, key, table->path, why));
     size_t n;
-    TRY(fs_read(path, STATS_CSV_BYTES, &table->text, &n, why));
+    TRY(fs_read(table->path, STATS_CSV_BYTES, &table->text, &n, why));
     char *rest = table->text;
-    if (n >= 3 && memcmp(rest, "\xef\xbb\xbf", 3) == 0)
-        rest += 3; /* a byte order mark */
-    struct result r = read_header(table, &rest, path, why);
+    struct result r = read_header(table, &rest, &number, why);
     if (ok(r))
-        r = read_rows(table, rest, path, why);
+        r = read_rows(table, rest, number, why);
     if (!ok(r))
         stats_table_free(table);
     return r;
@@ -143,6 +153,7 @@ void stats_table_free(struct stats_table *table)
     free(table->text);
     free(table->names);
     free(table->cells);
+    free(table->lines);
     *table = (struct stats_table){0};
 }
 
@@ -155,38 +166,72 @@ int stats_table_find(const struct stats_table *table, const char *name)
     return -1;
 }
 
-static double parse_cell(const char *text)
+struct result stats_table_need(const struct stats_table *table, const char *name,
+                               size_t *ret_column, struct why *why)
 {
-    char *end;
-    double value = strtod(text, &end);
-    return end == text || *end != '\0' ? (double)NAN : value;
+    char columns[200] = "";
+    size_t used = 0;
+    int c = stats_table_find(table, name);
+    *ret_column = c < 0 ? 0 : (size_t)c;
+    if (c >= 0)
+        return DONE;
+    for (size_t k = 0; k < table->cols && used < sizeof columns; k++)
+        used += (size_t)snprintf(columns + used, sizeof columns - used, "%s%.40s", k ? "," : "",
+                                 table->names[k]);
+    return failed(why, RESULT_INPUT, "%s line 1 has no column '%s' but '%s': rename one%s",
+                  table->path, name, columns,
+                  strchr(columns, ';') ? ", and separate them by commas" : "");
+}
+
+const char *stats_table_where(const struct stats_table *table, size_t row,
+                              char out[STATS_WHERE_BYTES])
+{
+    snprintf(out, STATS_WHERE_BYTES, "%s line %u", table->path, table->lines[row]);
+    return out;
+}
+
+static struct result parse_cell(const struct stats_table *table, size_t row, size_t column,
+                                double *out, struct why *why)
+{
+    char *end, where[STATS_WHERE_BYTES];
+    const char *text = table->cells[row * table->cols + column];
+    *out = strtod(text, &end);
+    if (end != text && *end == '\0')
+        return DONE;
+    *out = (double)NAN;
+    if (strcmp(text, "NA") == 0)
+        return DONE;
+    return failed(why, RESULT_INPUT,
+                  "%s, column '%.40s': '%.40s' is no number; leave the row out, or write nan where "
+                  "there is none",
+                  stats_table_where(table, row, where), table->names[column], text);
 }
 
 struct result stats_table_column(const struct stats_table *table, const char *name, double **out,
                                  struct why *why)
 {
+    size_t c = 0;
     *out = NULL;
-    int c = stats_table_find(table, name);
-    if (c < 0)
-        return failed(why, RESULT_INPUT, "the CSV has no column '%s'", name);
-    double *column = calloc(table->rows ? table->rows : 1, sizeof *column);
+    TRY(stats_table_need(table, name, &c, why));
+    CLEANUP(free_pointer) double *column = calloc(table->rows ? table->rows : 1, sizeof *column);
     if (!column)
         return failed(why, RESULT_SYSTEM, "no memory for %zu rows", table->rows);
     for (size_t i = 0; i < table->rows; i++)
-        column[i] = parse_cell(table->cells[i * table->cols + (size_t)c]);
-    *out = column;
+        TRY(parse_cell(table, i, c, &column[i], why));
+    *out = TAKE(column);
     return DONE;
 }
 
 struct result stats_table_matrix(const struct stats_table *table, double **out, struct why *why)
 {
     size_t n = table->rows * table->cols;
-    double *matrix = calloc(n ? n : 1, sizeof *matrix);
+    CLEANUP(free_pointer) double *matrix = calloc(n ? n : 1, sizeof *matrix);
+    *out = NULL;
     if (!matrix)
         return failed(why, RESULT_SYSTEM, "no memory for %zu cells", n);
     for (size_t i = 0; i < n; i++)
-        matrix[i] = parse_cell(table->cells[i]);
-    *out = matrix;
+        TRY(parse_cell(table, i / table->cols, i % table->cols, &matrix[i], why));
+    *out = TAKE(matrix);
     return DONE;
 }
 

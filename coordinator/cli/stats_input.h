@@ -4,6 +4,7 @@
 #define CONSILIUM_CLI_STATS_INPUT_H
 
 #include "coordinator/cli/cmd_stats.h"
+#include "proto/base/fs.h"
 
 #include <stdint.h>
 
@@ -11,14 +12,18 @@ enum {
     STATS_CSV_BYTES = 1 << 30,
     STATS_CSV_COLUMNS = 1024,
     STATS_CSV_ROWS = 20000000,
+    STATS_WHERE_BYTES = FS_PATH_BYTES + 32,
 };
 
-/* A CSV file with a header line; cells stay text until a column is asked for. */
+/* A CSV file with a header line; cells stay text until a column is asked for. A byte-order mark is
+ * passed over, as are empty lines. */
 struct stats_table {
     size_t rows, cols;
-    char *text;   /* the file, cut into cells */
-    char **names; /* [cols] */
-    char **cells; /* [rows][cols] */
+    char path[FS_PATH_BYTES];
+    uint32_t *lines; /* [rows] of the file, from 1 */
+    char *text;      /* the file, cut into cells */
+    char **names;    /* [cols] */
+    char **cells;    /* [rows][cols] */
 };
 
 /* Reads the file that inputs[key] names. INPUT when it is missing, ragged, or past a limit. */
@@ -26,15 +31,21 @@ struct result stats_table_read(const struct stats_job *job, const char *key,
                                struct stats_table *table, struct why *why) MUST_CHECK;
 void stats_table_free(struct stats_table *table);
 
-/* Column number by name, or -1. */
+/* Column number by name, or -1; or RESULT_INPUT with the columns that there are. */
 int stats_table_find(const struct stats_table *table, const char *name);
+struct result stats_table_need(const struct stats_table *table, const char *name,
+                               size_t *ret_column, struct why *why) MUST_CHECK;
 
-/* Column as new [rows] doubles (owned by the caller); text that is no number becomes NaN. INPUT
- * when the column is missing. */
+/* "FILE line N" of a row. */
+const char *stats_table_where(const struct stats_table *table, size_t row,
+                              char out[STATS_WHERE_BYTES]);
+
+/* Column as new [rows] doubles (owned by the caller); "nan" and "NA" are NaN. INPUT with file, line
+ * and column when the column is missing or a cell holds no number. */
 struct result stats_table_column(const struct stats_table *table, const char *name, double **out,
                                  struct why *why) MUST_CHECK;
 
-/* The whole table as new [rows][cols] doubles. */
+/* The whole table as new [rows][cols] doubles; INPUT as above. */
 struct result stats_table_matrix(const struct stats_table *table, double **out,
                                  struct why *why) MUST_CHECK;
 

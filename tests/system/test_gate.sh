@@ -148,6 +148,22 @@ o="--as $consortium/operator"
     says "promoted" "$consilium" model list $r
     says "signed passport" "$consilium" model passport first --out "$out/first.passport" $r
 
+    # ---- groups and label-free figures reach everybody who reads ------------------------------------
+    says "sex=male .*lower than sex=female by .*p (Holm)" "$consilium" report first $r --out "$out/report"
+    grep -q "alpha .*AUROC by its scores alone 0\.[5-9].*, measured 0\." "$out/log/said.txt" ||
+        die "no label-free AUROC: $(cat "$out/log/said.txt")"
+    says "lower than sex=female" "$consilium" status first $r
+    grep -q "by its scores alone" "$out/log/said.txt" || die "status: $(cat "$out/log/said.txt")"
+    says "lower than sex=female" "$consilium" validate --study first --wait $r
+    grep -q "beta .*by its scores alone 0" "$out/log/said.txt" || die "validate: $(cat "$out/log/said.txt")"
+    tr -d ' \n' <"$out/report/report.json" >"$out/report/flat.json"
+    for wanted in '"disparity":{"pooled":{"groups":\[{"group":"sex=male"' '"p_holm":[01]' '"expected_auroc":0'; do
+        grep -q "$wanted" "$out/report/flat.json" || die "report.json lacks $wanted"
+    done
+    for wanted in "How far groups lie apart" "What the scores alone promise" "p (Holm)"; do
+        grep -q "$wanted" "$out/report/report.html" || die "report.html lacks $wanted"
+    done
+
     "$consilium" audit export --out "$out/before" $a >"$out/log/export.txt"
 
     # ---- changes agreed beforehand: two people sign, an operator among them ------------------------
