@@ -299,19 +299,28 @@ static void judge_survival(struct evaluator *e, const struct group *group,
     figures_survival(figures, &rows, e->time);
 }
 
-/* Share of rows whose likeliest class is the label. */
+static bool likeliest_is_label(const struct evaluator *e, size_t row)
+{
+    size_t outputs = e->model.spec.outputs, best = 0;
+    const double *score = e->score + row * outputs;
+    for (size_t k = 1; k < outputs; k++)
+        if (score[k] > score[best])
+            best = k;
+    return (double)best == e->part->y[row];
+}
+
+/* Share of rows whose likeliest class is the label, each patient counting as one. */
 static double class_accuracy(const struct evaluator *e)
 {
-    size_t outputs = e->model.spec.outputs, right = 0;
-    for (size_t r = 0; r < e->part->rows; r++) {
-        const double *score = e->score + r * outputs;
-        size_t best = 0;
-        for (size_t k = 1; k < outputs; k++)
-            if (score[k] > score[best])
-                best = k;
-        right += (double)best == e->part->y[r];
+    const struct dataset_part *part = e->part;
+    double sum = 0.0;
+    for (size_t i = 0; i < part->patients; i++) {
+        size_t right = 0, rows = part->first[i + 1] - part->first[i];
+        for (size_t r = part->first[i]; r < part->first[i + 1]; r++)
+            right += likeliest_is_label(e, r);
+        sum += (double)right / (double)rows;
     }
-    return e->part->rows ? (double)right / (double)e->part->rows : (double)NAN;
+    return part->patients ? sum / (double)part->patients : (double)NAN;
 }
 
 /* Patients who have a row of the class, or one of another class. */

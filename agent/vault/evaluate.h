@@ -37,13 +37,14 @@ void evaluator_free(struct evaluator *evaluator);
  * figure.
  *
  * All rows of a patient are judged: estimates are those of rows; variances, counts and cells those
- * of patients, where positives are patients with a positive row and negatives those with a negative
- * one; histograms and drift take the first row of each patient. Groups with a positive or negative
- * count under the plan's min_cell are suppressed, and further ones until no
- * suppressed count can be told from the others. With metrics_noise in the plan all this gives way
- * to one noised histogram (evaluate_noise.h): one Gaussian event of that multiplier per call, to be
- * charged beforehand; a real label is then refused. What cannot be computed is NaN and says why in
- * its status; only memory fails the call. */
+ * of patients (shares at the threshold count each patient as one), where positives are patients
+ * with a positive row and negatives those with a negative one; histograms and drift take the first
+ * row of each patient. Groups with a positive or negative count under the plan's min_cell are
+ * suppressed, and further ones until no suppressed count can be told from the others. With
+ * metrics_noise in the plan all this gives way to one noised histogram (evaluate_noise.h): one
+ * Gaussian event of that multiplier per call, to be charged beforehand; a real label is then
+ * refused. What cannot be computed is NaN and says why in its status; only memory fails the call.
+ */
 struct result evaluator_run(struct evaluator *evaluator, const char *name, const double *parameters,
                             struct evaluation_model *out, struct why *why) MUST_CHECK;
 

@@ -121,23 +121,53 @@ static void put_calibration_error(struct evaluation_figures *f, const struct fig
     f->ece_null = e.ece_null;
 }
 
+/* Rows of one patient at a threshold: [label][decision]. */
+struct tally {
+    double rows[2][2];
+};
+
+static double share(double part, double whole)
+{
+    return whole > 0.0 ? part / whole : (double)NAN;
+}
+
+/* Each patient counts as one, by the share of the rows: so p (1 - p) / patients is never less than
+ * the variance of such a mean, whatever the rows of a patient have in common. */
+static void put_rates(struct evaluation_figures *f, const struct figures_rows *r, double threshold)
+{
+    double right = 0.0, alerts = 0.0, hits = 0.0, caught[2] = {0.0}, patients[2] = {0.0};
+    for (size_t i = 0; i < r->n;) {
+        struct tally t = {{{0.0}}};
+        size_t from = i;
+        for (; i < r->n && r->patient[i] == r->patient[from]; i++)
+            t.rows[r->y[i] == 1.0][r->p[i] >= threshold] += 1.0;
+        double rows = (double)(i - from);
+        right += (t.rows[0][0] + t.rows[1][1]) / rows;
+        alerts += (t.rows[0][1] + t.rows[1][1]) / rows;
+        hits += t.rows[1][1] / rows;
+        for (int k = 0; k < 2; k++) {
+            double of_class = t.rows[k][0] + t.rows[k][1];
+            patients[k] += of_class > 0.0 ? 1.0 : 0.0;
+            caught[k] += of_class > 0.0 ? t.rows[k][k] / of_class : 0.0;
+        }
+    }
+    f->accuracy = share(right, (double)r->patients);
+    f->sensitivity = share(caught[1], patients[1]);
+    f->specificity = share(caught[0], patients[0]);
+    f->ppv = share(hits, alerts);
+    f->alert_rate = share(alerts, (double)r->patients);
+}
+
 static void put_decisions(struct evaluation_figures *f, const struct figures_rows *r,
                           double threshold)
 {
-    struct confusion c;
     double at, sensitivity;
     if (threshold_at_specificity(r->n, r->y, r->p, FIXED_SPECIFICITY, &at, &sensitivity) ==
             STAT_OK &&
         isfinite(at))
         f->sensitivity_fixed = sensitivity;
-    if (!(threshold > 0.0) || threshold_confusion(r->n, r->y, r->p, threshold, &c) != STAT_OK)
-        return;
-    struct confusion_rates rates = threshold_rates(&c);
-    f->accuracy = rates.acc;
-    f->sensitivity = rates.sens;
-    f->specificity = rates.spec;
-    f->ppv = rates.ppv;
-    f->alert_rate = rates.alert;
+    if (threshold > 0.0)
+        put_rates(f, r, threshold);
 }
 
 void figures_binary(struct evaluation_figures *f, const struct figures_rows *rows, double threshold,

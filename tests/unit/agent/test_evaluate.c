@@ -411,7 +411,15 @@ static void repeated_rows_count_as_one_patient(void **state)
     cluster_auroc_paired(h->rows, h->y, minus, h->x, who, h->patients, &paired);
     assert_true(fabs(second.difference - paired.d) < 1e-12);
     assert_true(fabs(second.difference_variance - paired.var_d) < 1e-12);
-    double counted = 0.0;
+    double right = 0.0, counted = 0.0; /* shares at the threshold: each patient counts as one */
+    for (size_t i = 0; i < h->patients; i++) {
+        double rows_right = 0.0, of = (double)(h->first[i + 1] - h->first[i]);
+        for (size_t r = h->first[i]; r < h->first[i + 1]; r++)
+            rows_right += (1.3 * h->x[r] - 0.4 >= 0.0) == (h->y[r] == 1.0);
+        right += rows_right / of / (double)h->patients;
+    }
+    assert_true(fabs(all->accuracy - right) < 1e-12);
+    assert_true(all->sensitivity > 0.0 && all->specificity > 0.0 && all->ppv > 0.0);
     for (size_t b = 0; b < EVALUATE_BINS; b++)
         counted += first.positives[b] + first.negatives[b];
     assert_true(counted == (double)h->patients); /* a patient is in one bin */
