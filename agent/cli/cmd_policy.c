@@ -146,7 +146,9 @@ int cmd_policy(int argc, char **argv)
     struct folder folder;
     struct policy policy = {0};
     struct why why;
-    struct result r = folder_at(&folder, argv[1], NULL, &why);
+    struct result r = fs_exists(argv[1])
+                          ? folder_at(&folder, argv[1], NULL, &why)
+                          : failed(&why, RESULT_INPUT, "%s: there is no such folder", argv[1]);
     if (ok(r) && write_file)
         r = write_first(&folder, &why);
     if (ok(r))
@@ -155,6 +157,8 @@ int cmd_policy(int argc, char **argv)
         print_json(&policy);
     else if (ok(r))
         print_text(&policy);
+    if (ok(r) && !json && !fs_exists(folder.policy))
+        puts("There is no policy.yaml: these are the defaults; --write makes a first one.");
     policy_free(&policy);
     return ok(r) ? CLI_OK : cli_fail(r, &why);
 }

@@ -290,9 +290,13 @@ static struct result read_request(struct request *q, int *argc, char **argv, str
 
 int cmd_aggregate(int argc, char **argv)
 {
-    if (cli_take_flag(&argc, argv, "--help") || argc < 2) {
-        fputs(HELP, argc < 2 ? stderr : stdout);
-        return argc < 2 ? CLI_USAGE : CLI_OK;
+    if (cli_take_flag(&argc, argv, "--help")) {
+        fputs(HELP, stdout);
+        return CLI_OK;
+    }
+    if (argc < 2) {
+        fputs(HELP, stderr);
+        return CLI_USAGE;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     if (cli_take_flag(&argc, argv, "--list"))

@@ -16,6 +16,15 @@ check "with quotes, a column of row names, and a comma in a cell" \
 printf 'y;s1\n1;0,9\n0;0,1\n' >"$dir/table.csv"
 check "semicolons are named" refuses 2 "not semicolons" "$consilium" stats auroc "$dir/table.csv"
 
+help_of() { "$@" --help >"$dir/help" 2>"$dir/help.err" && [ -s "$dir/help" ] && [ ! -s "$dir/help.err" ]; }
+for command in init site plan simulate launch watch status report model gate validate monitor incident stop resume audit aggregate codec privacy stats; do
+    check "$command explains itself" help_of "$consilium" $command
+done
+for command in enrol run policy check-data approve refuse budget show head; do
+    check "the site's $command, too" help_of "$agent" $command
+done
+check "the policy of a folder that is not there" refuses 2 "no such folder" "$agent" policy "$dir/nowhere"
+
 # array NAME DESCR ORDER: a .npy file of two rows of two doubles, or said to be of another kind.
 array() {
     python3 - "$dir/$1.npy" "$2" "$3" <<'END'
