@@ -61,7 +61,9 @@ int cmd_privacy_statement(int argc, char **argv)
     const char *file = cli_take_option(&argc, argv, "--audit");
     json_t *audit = NULL;
     struct result r = take_number(&argc, argv, "--patients", false, &patients, &why);
-    if (ok(r) && (argc != 2 || !(patients >= 1.0 && patients <= 1e9)))
+    if (ok(r) && !(patients >= 1.0 && patients <= 1e9))
+        r = failed(&why, RESULT_INPUT, "--patients is a number from 1 to 1e9, not %g", patients);
+    if (ok(r) && argc != 2)
         return cli_usage("privacy statement needs one plan; --help tells more");
     if (ok(r))
         r = read_audit(file, &audit, &why);
