@@ -165,7 +165,8 @@ static struct result check_codec(const struct plan *plan, struct forecast *f, st
     bool mean = strcmp(plan->aggregation.rule, "weighted-mean") == 0 ||
                 strcmp(plan->aggregation.rule, "mean") == 0;
     TRY(codec_allowed(&codec, plan->privacy.mode == PRIVACY_PATIENT, mean, why));
-    f->update_bytes = transfer_cipher_bytes(codec_frame_bytes(&codec, f->shared_parameters) + 64);
+    struct codec sent = codec_for(&codec, f->shared_parameters);
+    f->update_bytes = transfer_cipher_bytes(codec_frame_bytes(&sent, f->shared_parameters) + 64);
     f->model_bytes = transfer_cipher_bytes(f->shared_parameters * sizeof(float) + 64);
     f->round_bytes_per_site = f->update_bytes + f->model_bytes;
     if (plan->aggregation.secure)

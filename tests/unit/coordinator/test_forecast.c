@@ -60,6 +60,7 @@ static void hidden_in_the_noise(void **state)
     double expected = f.cost.noise_multiplier * 3.0 * sqrt(12.0) / 100.0 / 11.0;
     assert_true(fabs(f.hidden_shift / expected - 1.0) < 0.1);
     assert_true(warns(&f));
+    assert_true(f.update_bytes < 400); /* twelve coordinates go as they are, not in a block */
     struct forecast large = foresee("tbi-private", 2.0, "", 1000);
     assert_true(!warns(&large) && large.hidden_shift < f.hidden_shift / 9.0);
     struct forecast calm = foresee("tbi-private", 2.0, "  site_momentum: 0.9\n", 100);
