@@ -47,16 +47,19 @@ void budgets_print(const json_t *sites)
 }
 
 /* Why a site took no part, or why it has no figures. */
-static void standings_print(json_t *sites)
+static void standings_print(const json_t *report)
 {
     size_t i;
     json_t *site;
-    json_array_foreach(sites, i, site)
+    const json_t *silent = json_object_get(report, "no_figures");
+    json_array_foreach(json_object_get(report, "sites"), i, site)
     {
         const char *name = json_string_value(json_object_get(site, "name"));
         const char *verdict = json_string_value(json_object_get(site, "verdict"));
         const char *reason = json_string_value(json_object_get(site, "reason"));
         const char *status = json_string_value(json_object_get(site, "status"));
+        if (!status && name) /* it gave no report at all: "timeout", "budget_exhausted" */
+            status = json_string_value(json_object_get(silent, name));
         if (name && verdict && strcmp(verdict, "allowed") != 0)
             printf("  %-20s took no part (%s)%s%s\n", name, verdict, reason && *reason ? ": " : "",
                    reason ? reason : "");
@@ -100,7 +103,7 @@ void findings_print(const json_t *report)
 {
     size_t i;
     json_t *site, *sites = json_object_get(report, "sites");
-    standings_print(sites);
+    standings_print(report);
     gaps_print(json_object_get(report, "disparity"));
     json_array_foreach(sites, i, site)
         expected_print(json_string_value(json_object_get(site, "name")),
