@@ -148,7 +148,8 @@ static void put_others(json_t *o, const struct facts *f)
         "first charge; order and balance are the site's own (consilium-agent budget)");
     if (p->metrics_noise > 0.0)
         snprintf(text, sizeof text,
-                 "%" PRIu64 " score histograms with noise multiplier %g, in the events above",
+                 "%" PRIu64
+                 " score histograms, discrete Laplace noise of deviation %g, in the events above",
                  f->cost.evaluations, p->metrics_noise);
     else
         snprintf(text, sizeof text, "none");

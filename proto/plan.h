@@ -121,7 +121,7 @@ struct plan_privacy {
     double clip_norm;
     double sampling_rate;    /* Poisson rate of patients per step; 1 = full batch */
     double noise_multiplier; /* 0 = calibrated from epsilon */
-    double metrics_noise;    /* noise multiplier of one evaluation's histograms; 0 = none */
+    double metrics_noise;    /* standard deviation added to each count of an evaluation; 0 = none */
     unsigned max_rows_per_patient;
     unsigned max_sites_per_patient; /* a printed assumption */
 };

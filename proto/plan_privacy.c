@@ -3,6 +3,7 @@
  * evaluation. */
 #include "proto/plan_privacy.h"
 
+#include "privacy/laplace.h"
 #include "privacy/mask.h"
 #include "proto/base/cleanup.h"
 #include "proto/plan_model.h"
@@ -37,10 +38,8 @@ struct result plan_events(const struct plan *plan, uint64_t declared_patients, d
         return failed(why, RESULT_INPUT, "the plan takes more steps than can be accounted for");
     if (plan->privacy.metrics_noise <= 0.0)
         return DONE;
-    struct privacy_event metrics = {.kind = EVENT_GAUSSIAN,
-                                    .steps = plan_evaluations(plan),
-                                    .q = 1.0,
-                                    .noise = plan->privacy.metrics_noise};
+    struct privacy_event metrics =
+        laplace_event(laplace_scale(plan->privacy.metrics_noise), plan_evaluations(plan));
     if (event_list_add(events, &metrics) != 0)
         return failed(why, RESULT_INPUT, "the plan evaluates more than can be accounted for");
     return DONE;

@@ -5,6 +5,7 @@
 
 #include "privacy/budget.h"
 #include "privacy/clip.h"
+#include "privacy/laplace.h"
 #include "privacy/release_grid.h"
 #include "proto/base/cleanup.h"
 #include "proto/plan_model.h"
@@ -116,10 +117,7 @@ double cost_of_figures(const struct plan *plan, size_t models)
     if (!events)
         return (double)NAN;
     events->count = 1;
-    events->events[0] = (struct privacy_event){.kind = EVENT_GAUSSIAN,
-                                               .steps = models,
-                                               .q = 1.0,
-                                               .noise = plan->privacy.metrics_noise};
+    events->events[0] = laplace_event(laplace_scale(plan->privacy.metrics_noise), models);
     if (accountant_epsilon(events, plan->privacy.delta, NULL, &bound) != ACCOUNTANT_OK)
         return (double)NAN;
     return bound.upper;
@@ -136,8 +134,7 @@ static bool charged(const struct ledger_study *study, uint64_t since_ms)
 static void figures_event(struct event_list *events, uint32_t models, double noise)
 {
     events->count = 1;
-    events->events[0] =
-        (struct privacy_event){.kind = EVENT_GAUSSIAN, .steps = models, .q = 1.0, .noise = noise};
+    events->events[0] = laplace_event(laplace_scale(noise), models);
 }
 
 static struct result pay(struct budget *budget, const struct budget_charge *paid, char *record,

@@ -7,16 +7,14 @@
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/hist_figures.h"
 #include "linalg/stats/status.h"
-#include "privacy/noise.h"
+#include "privacy/laplace.h"
 
 #include <math.h>
 
-static void add_noise(double *counts, size_t n, double noise, struct rng *rng)
+static void add_noise(double *counts, size_t n, uint64_t scale, struct rng *rng)
 {
-    int64_t draw[EVALUATION_BINS_MAX];
-    noise_fill(rng, draw, n);
     for (size_t b = 0; b < n; b++)
-        counts[b] += noise * ldexp((double)draw[b], -NOISE_BITS);
+        counts[b] += (double)laplace_draw(rng, scale);
 }
 
 static void histogram_figures(const struct evaluation_model *m, double noise,
@@ -49,10 +47,11 @@ static void histogram_figures(const struct evaluation_model *m, double noise,
 
 void evaluation_noise(struct evaluation_model *out, double noise, struct rng *rng)
 {
-    add_noise(out->positives, out->bins_count, noise, rng);
-    add_noise(out->negatives, out->bins_count, noise, rng);
+    uint64_t scale = laplace_scale(noise);
+    add_noise(out->positives, out->bins_count, scale, rng);
+    add_noise(out->negatives, out->bins_count, scale, rng);
     for (uint32_t g = 0; g < out->groups_count; g++)
         figures_clear(&out->groups[g], g == 0 ? EVALUATION_OK : EVALUATION_REFUSED);
-    histogram_figures(out, noise, &out->groups[0]);
+    histogram_figures(out, laplace_deviation(scale), &out->groups[0]);
     out->difference = out->difference_variance = (double)NAN;
 }

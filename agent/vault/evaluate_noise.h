@@ -7,11 +7,11 @@
 #include "privacy/rng.h"
 #include "proto/payload.h"
 
-/* Adds to each count of out's histogram noise of standard deviation noise (> 0), exact on a grid of
- * noise / 2^24, and replaces all figures: everybody's are computed from the noised counts alone,
- * the groups' are refused. A patient is in one cell, so the release is one Gaussian event of
- * sensitivity 1 and this multiplier, whatever the figures. Counts are kept unrounded and may be
- * negative: clamping would bias the AUROC. */
+/* Adds to each count of out's histogram discrete Laplace noise of standard deviation noise (> 0) or
+ * a little more (laplace_scale), and replaces all figures: everybody's are computed from the noised
+ * counts alone, the groups' are refused. A patient is in one cell, so the release costs the epsilon
+ * of one count (laplace_event), whatever the figures. Counts may be negative: clamping would bias
+ * the AUROC. */
 void evaluation_noise(struct evaluation_model *out, double noise, struct rng *rng);
 
 #endif

@@ -9,6 +9,7 @@
 #include "coordinator/validation.h"
 #include "linalg/stats/hist_figures.h"
 #include "privacy/event.h"
+#include "privacy/laplace.h"
 #include "proto/plan_model.h"
 #include "tests/hospital.h"
 
@@ -124,8 +125,9 @@ static double charged(struct hospital *h, size_t *ret_events)
     assert_int_equal(event_list_parse(&events, study->charge.events, error), 0);
     *ret_events = events.count;
     if (events.count > 1) /* the line of the figures: three evaluations are planned */
-        assert_true(events.events[1].noise == 2.0 && events.events[1].steps == 3 &&
-                    events.events[1].q == 1.0);
+        assert_true(events.events[1].kind == EVENT_EPSILON_DELTA && events.events[1].steps == 3 &&
+                    events.events[1].delta == 0.0 &&
+                    events.events[1].epsilon == laplace_event(laplace_scale(2.0), 1).epsilon);
     return study->charge.epsilon;
 }
 
