@@ -41,17 +41,19 @@ log=$build/meson-logs/testlog.txt
 # that crashed, counts as one; one that was passed over (exit code 77) does not count.
 awk -v status="$status" '
     function flush() {
+        if (open && result == 77) print "passed over: " name ": " reason
         if (!open || result == 77) return
         if (ok + bad == 0) { if (result == 0) ok = 1; else bad = 1 }
         else if (result != 0 && bad == 0) bad = 1
         passed += ok; failed += bad
         if (bad > 0) print "failed: " name
     }
-    /^=+ [0-9]+\/[0-9]+ =+$/ { flush(); open = 1; ok = bad = 0; result = 1; name = "" }
+    /^=+ [0-9]+\/[0-9]+ =+$/ { flush(); open = 1; ok = bad = 0; result = 1; name = reason = "" }
     /^test: / { name = $0; sub(/^test: +/, "", name) }
     /^result: / { result = ($0 ~ /exit status 0$/) ? 0 : ($0 ~ /exit status 77/) ? 77 : 1 }
     /^\[       OK \] / { ok++ }
     /^ok - / { ok++ }
+    /: passed over$/ { reason = $0; sub(/: passed over$/, "", reason) }
     /^#   / { if (told) print; next }
     { told = 0 }
     /^not ok - / { bad++; told = 1; print name ": " $0 }
