@@ -8,7 +8,7 @@ usage() {
 usage: sh tests/run.sh [--suite NAME] [--build DIR]
 
 Runs all tests and closes with "N passed, N failed".
-  --suite NAME   one suite only: linalg, privacy, proto, coordinator, agent, sim, fuzz, system, lint
+  --suite NAME   one suite only: linalg, privacy, proto, coordinator, agent, sim, fuzz, system
   --build DIR    build folder (default: build-test beside the sources)
 EOF
 }
