@@ -108,6 +108,13 @@ double cost_noise_that_fits(const struct ledger_charge *charge, double epsilon)
     return ceil(noise * share / unit) * unit;
 }
 
+/* Noised figures of a number of models. */
+static void figures_event(struct event_list *events, uint64_t models, double noise)
+{
+    events->count = 1;
+    events->events[0] = laplace_event(laplace_scale(noise), models);
+}
+
 double cost_of_figures(const struct plan *plan, size_t models)
 {
     if (plan->privacy.mode == PRIVACY_NONE || plan->privacy.metrics_noise <= 0.0 || models == 0)
@@ -116,8 +123,7 @@ double cost_of_figures(const struct plan *plan, size_t models)
     struct accountant_bound bound;
     if (!events)
         return (double)NAN;
-    events->count = 1;
-    events->events[0] = laplace_event(laplace_scale(plan->privacy.metrics_noise), models);
+    figures_event(events, models, plan->privacy.metrics_noise);
     if (accountant_epsilon(events, plan->privacy.delta, NULL, &bound) != ACCOUNTANT_OK)
         return (double)NAN;
     return bound.upper;
@@ -128,13 +134,6 @@ static bool charged(const struct ledger_study *study, uint64_t since_ms)
     bool allowed =
         study->standing == LEDGER_STUDY_ALLOWED || study->standing == LEDGER_STUDY_FINISHED;
     return allowed && study->charge.events[0] != '\0' && study->decided_ms >= since_ms;
-}
-
-/* Noised figures of a number of models. */
-static void figures_event(struct event_list *events, uint32_t models, double noise)
-{
-    events->count = 1;
-    events->events[0] = laplace_event(laplace_scale(noise), models);
 }
 
 static struct result pay(struct budget *budget, const struct budget_charge *paid, char *record,

@@ -131,29 +131,20 @@ static double largest_epsilon(const json_t *sites)
     return largest;
 }
 
-static void put_auroc_tile(FILE *out, const json_t *pooled)
+/* A figure with its interval: KEY, KEY_low and KEY_high of the pooled figures. */
+static void put_interval_tile(FILE *out, const json_t *pooled, const char *key, const char *name)
 {
-    if (!has(pooled, "auroc"))
+    char bound[32];
+    if (!has(pooled, key))
         return;
     open_tile(out);
-    html_number(out, number_at(pooled, "auroc"), 3);
-    fputs("</b><span>AUROC, pooled<br/>95 % interval ", out);
-    html_number(out, number_at(pooled, "auroc_low"), 3);
+    html_number(out, number_at(pooled, key), 3);
+    fprintf(out, "</b><span>%s, pooled<br/>95 %% interval ", name);
+    snprintf(bound, sizeof bound, "%s_low", key);
+    html_number(out, number_at(pooled, bound), 3);
     fputs(" to ", out);
-    html_number(out, number_at(pooled, "auroc_high"), 3);
-    fputs("</span></div>\n", out);
-}
-
-static void put_cindex_tile(FILE *out, const json_t *pooled)
-{
-    if (!has(pooled, "cindex"))
-        return;
-    open_tile(out);
-    html_number(out, number_at(pooled, "cindex"), 3);
-    fputs("</b><span>C-index, pooled<br/>95 % interval ", out);
-    html_number(out, number_at(pooled, "cindex_low"), 3);
-    fputs(" to ", out);
-    html_number(out, number_at(pooled, "cindex_high"), 3);
+    snprintf(bound, sizeof bound, "%s_high", key);
+    html_number(out, number_at(pooled, bound), 3);
     fputs("</span></div>\n", out);
 }
 
@@ -162,8 +153,8 @@ static void put_tiles(FILE *out, const json_t *report)
     const json_t *pooled = json_object_get(report, "pooled");
     double epsilon = largest_epsilon(json_object_get(report, "sites"));
     fputs("<div class=\"tiles\">\n", out);
-    put_auroc_tile(out, pooled);
-    put_cindex_tile(out, pooled);
+    put_interval_tile(out, pooled, "auroc", "AUROC");
+    put_interval_tile(out, pooled, "cindex", "C-index");
     number_tile(out, pooled, "brier", 4, "Brier score<br/>0 is perfect");
     number_tile(out, pooled, "calibration_slope", 2, "calibration slope<br/>1 is perfect");
     if (isfinite(epsilon)) {
