@@ -196,8 +196,9 @@ static void look_up_level(const float *u, const struct eden_quantiser *q, uint32
                           float *value)
 {
     for (size_t j = 0; j < EDEN_LANES; j++) {
-        int cell = (int)fminf(u[j] * EDEN_CELLS_PER_UNIT, EDEN_CELLS - 1);
-        level[j] = (uint32_t)q->below[cell] + (u[j] > q->cut[cell]);
+        float place = u[j] * EDEN_CELLS_PER_UNIT;
+        const struct eden_cell *cell = &q->cell[place < EDEN_CELLS ? (int)place : EDEN_CELLS - 1];
+        level[j] = (uint32_t)cell->below + (u[j] > cell->cut);
         value[j] = q->level[level[j]];
     }
 }

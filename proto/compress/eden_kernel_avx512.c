@@ -180,13 +180,20 @@ INLINE __m512 look_up(const float *table, __m512i index)
                                 _mm512_mask_blend_ps(odd, part[2], part[3]));
 }
 
-/* The same for 8 bits from the fine grid, whose cut is the threshold above its level. */
+/* table[index] of EDEN_LINES. */
+INLINE __m512 line_of(const float *table, __m512i index)
+{
+    return _mm512_permutex2var_ps(_mm512_loadu_ps(table), index, _mm512_loadu_ps(table + WIDTH));
+}
+
+/* The same for 8 bits, with the level guessed from a line. */
 INLINE __m512i code_fine(__m512 y, __m512 inverse, const struct eden_quantiser *q, __m512 *sum)
 {
     __m512 u = _mm512_mul_ps(_mm512_abs_ps(y), inverse);
-    __m512 place = _mm512_mul_ps(u, _mm512_set1_ps(EDEN_CELLS_PER_UNIT));
-    __m512i cell = _mm512_cvttps_epi32(_mm512_min_ps(place, _mm512_set1_ps(EDEN_CELLS - 1)));
-    __m512i level = _mm512_i32gather_epi32(cell, q->below, 4);
+    __m512 held = _mm512_min_ps(u, _mm512_set1_ps(EDEN_LINES_TOP));
+    __m512i line = _mm512_cvttps_epi32(_mm512_mul_ps(held, _mm512_set1_ps(EDEN_LINES_PER_UNIT)));
+    __m512i level = _mm512_cvttps_epi32(
+        _mm512_fmadd_ps(line_of(q->line_slope, line), held, line_of(q->line_offset, line)));
     __mmask16 over = _mm512_cmp_ps_mask(u, look_up(q->threshold, level), _CMP_GT_OQ);
     level = _mm512_mask_add_epi32(level, over, level, _mm512_set1_epi32(1));
     *sum = _mm512_add_ps(*sum, _mm512_mul_ps(u, look_up(q->level, level)));

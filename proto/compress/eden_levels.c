@@ -87,6 +87,47 @@ static void fill_grid(const struct eden_quantiser *q, unsigned cells, unsigned p
     }
 }
 
+static void fill_fine(struct eden_quantiser *q)
+{
+    int below[EDEN_CELLS];
+    float cut[EDEN_CELLS];
+    fill_grid(q, EDEN_CELLS, EDEN_CELLS_PER_UNIT, below, cut);
+    for (int c = 0; c < EDEN_CELLS; c++) {
+        int over = below[c] + 1 < (int)q->levels ? below[c] + 1 : below[c];
+        q->cell[c] = (struct eden_cell){cut[c], q->level[below[c]], q->level[over], below[c]};
+    }
+}
+
+/* The number of the threshold at a, less a half, and linear from one threshold to the next. */
+static double rank_at(const struct eden_quantiser *q, double a)
+{
+    unsigned last = q->levels - 2, i = 0;
+    while (i < last && a > (double)q->threshold[i])
+        i++;
+    double from = i ? (double)q->threshold[i - 1] : 0, to = (double)q->threshold[i];
+    return fmin(i - 0.5 + (a - from) / (to - from), last + 0.75);
+}
+
+/* A cell's line meets the ranks at both of its ends. */
+static void fill_lines(struct eden_quantiser *q)
+{
+    const double width = 1.0 / EDEN_LINES_PER_UNIT;
+    for (int c = 0; c < EDEN_LINES; c++) {
+        double from = rank_at(q, c * width), to = rank_at(q, (c + 1) * width);
+        q->line_slope[c] = (float)((to - from) / width);
+        q->line_offset[c] = (float)(from - c * (to - from));
+    }
+}
+
+static void fill_near(unsigned bits, struct eden_quantiser *q)
+{
+    static const float per_unit[] = {0, 1, 1, 2, 3.375F};
+    q->near_per_unit = per_unit[bits];
+    q->near_cut[0] = -1;
+    for (int k = 1; k < EDEN_NEAR_CELLS; k++)
+        q->near_cut[k] = q->threshold[k - 1];
+}
+
 static void fill_coarse(unsigned bits, struct eden_quantiser *q)
 {
     int below[EDEN_COARSE_CELLS], sign = 1 << (bits - 1);
@@ -105,12 +146,16 @@ void eden_quantiser_init(unsigned bits, struct eden_quantiser *ret)
 {
     const float *level = eden_levels(bits);
     unsigned n = 1u << (bits - 1);
-    ret->levels = n;
+    *ret = (struct eden_quantiser){.levels = n};
     for (unsigned i = 0; i < EDEN_MAX_LEVELS; i++) {
         ret->level[i] = i < n ? level[i] : 0.0F;
         ret->threshold[i] = i + 1 < n ? 0.5F * (level[i] + level[i + 1]) : INFINITY;
     }
-    fill_grid(ret, EDEN_CELLS, EDEN_CELLS_PER_UNIT, ret->below, ret->cut);
-    if (bits <= 4)
+    fill_fine(ret);
+    if (bits <= 4) {
+        fill_near(bits, ret);
         fill_coarse(bits, ret);
+    } else {
+        fill_lines(ret);
+    }
 }

@@ -135,21 +135,56 @@ static void levels_are_lloyds(void **unused)
     }
 }
 
-static void quantiser_grid_is_exact(void **unused)
+static unsigned level_of(const struct eden_quantiser *q, float a)
+{
+    unsigned level = 0;
+    while (level + 1 < q->levels && a > q->threshold[level])
+        level++;
+    return level;
+}
+
+/* Level by the fine grid; by the cells nearest, up to 4 bits; by the lines, at 8. */
+static unsigned level_by_grid(const struct eden_quantiser *q, float a)
+{
+    const struct eden_cell *cell = &q->cell[(int)fminf(a * EDEN_CELLS_PER_UNIT, EDEN_CELLS - 1)];
+    unsigned level = (unsigned)(cell->below + (a > cell->cut));
+    assert_true(q->level[level] == (a > cell->cut ? cell->over : cell->under));
+    return level;
+}
+
+static unsigned level_by_near(const struct eden_quantiser *q, float a)
+{
+    int k = (int)lrintf(fminf(a * q->near_per_unit, (float)(q->levels - 1)));
+    return (unsigned)(k - (a <= q->near_cut[k]));
+}
+
+static unsigned level_by_line(const struct eden_quantiser *q, float a)
+{
+    float held = fminf(a, EDEN_LINES_TOP);
+    int line = (int)(held * EDEN_LINES_PER_UNIT);
+    int n = (int)(q->line_offset[line] + q->line_slope[line] * held);
+    return (unsigned)(n + (a > q->threshold[n]));
+}
+
+/* On a fine lattice, and on both sides of each threshold. */
+static void quantiser_tables_are_exact(void **unused)
 {
     (void)unused;
+    enum { PER_UNIT = 4096, TOP = 70 };
     for (int b = 0; b < BITS; b++) {
         struct eden_quantiser q;
         eden_quantiser_init(all_bits[b], &q);
-        for (unsigned cell = 0; cell < EDEN_CELLS; cell++)
-            for (int step = 0; step < 16; step++) {
-                float a = ((float)cell + (float)step / 16) / EDEN_CELLS_PER_UNIT;
-                unsigned want = 0;
-                while (want + 1 < q.levels && a > q.threshold[want])
-                    want++;
-                assert_int_equal(q.below[cell] + (a > q.cut[cell]), want);
-            }
-        assert_int_equal(q.below[EDEN_CELLS - 1], q.levels - 1);
+        for (unsigned i = 0; i < PER_UNIT * TOP + 3 * q.levels; i++) {
+            unsigned t = i / 3 % q.levels;
+            float a = i < PER_UNIT * TOP  ? (float)i / PER_UNIT
+                      : t + 1 == q.levels ? 64
+                      : i % 3 == 0        ? q.threshold[t]
+                      : i % 3 == 1        ? nextafterf(q.threshold[t], 0)
+                                          : nextafterf(q.threshold[t], 99);
+            unsigned want = level_of(&q, a);
+            assert_int_equal(level_by_grid(&q, a), want);
+            assert_int_equal(all_bits[b] <= 4 ? level_by_near(&q, a) : level_by_line(&q, a), want);
+        }
     }
 }
 
@@ -365,7 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_lloyds),
-        cmocka_unit_test(quantiser_grid_is_exact),
+        cmocka_unit_test(quantiser_tables_are_exact),
         cmocka_unit_test(packing_round_trips),
         cmocka_unit_test(rotation_is_orthogonal),
         cmocka_unit_test(fast_kernels_give_the_same_bits),
