@@ -51,7 +51,7 @@ static bool is_erased(const struct hospital *hospital)
     char path[256];
     bool zeros = true;
     int c;
-    snprintf(path, sizeof path, "%s/secure", hospital->folder);
+    snprintf(path, sizeof path, "%.63s/secure", hospital->folder);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     while (zeros && (c = fgetc(file)) != EOF)
