@@ -51,7 +51,7 @@ static const struct pooling_input *report_of(const struct judge_case *in, uint32
 static void fill_drift(const struct judge_case *in, const struct evaluation_drift *drift,
                        struct gate_site *site)
 {
-    if (drift->status != EVALUATION_DRIFT_OK)
+    if (drift->status != EVALUATION_STATISTIC_OK)
         return;
     CLEANUP(free_pointer) double *p = calloc(2 * ((size_t)drift->columns_count + 1), sizeof *p);
     size_t n = (size_t)drift->columns_count + 1;
@@ -59,7 +59,7 @@ static void fill_drift(const struct judge_case *in, const struct evaluation_drif
         return;
     for (size_t i = 0; i < n; i++) {
         const struct evaluation_drift_column *c = i > 0 ? &drift->columns[i - 1] : &drift->score;
-        bool known = c->status == EVALUATION_DRIFT_OK && c->kl_p >= 0.0 && c->kl_p <= 1.0;
+        bool known = c->status == EVALUATION_STATISTIC_OK && c->kl_p >= 0.0 && c->kl_p <= 1.0;
         p[i] = known && c->kl > in->policy->drift_kl_max ? c->kl_p : 1.0;
     }
     adjust_holm(n, p, p + n);

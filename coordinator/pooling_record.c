@@ -83,20 +83,20 @@ static json_t *epoch_object(const struct evaluation_epoch *e)
 static json_t *drift_column(const struct evaluation_drift_column *c)
 {
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
-                     evaluation_drift_status_name(c->status), "kl", number(c->kl), "kl_p",
+                     evaluation_statistic_name(c->status), "kl", number(c->kl), "kl_p",
                      number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
                      number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
 }
 
 static json_t *drift_object(const struct evaluation_drift *d)
 {
-    if (d->status == EVALUATION_DRIFT_UNTOLD)
+    if (d->status == EVALUATION_STATISTIC_UNTOLD)
         return json_null();
     json_t *columns = json_array();
     for (uint32_t i = 0; i < d->columns_count; i++)
         json_array_append_new(columns, drift_column(&d->columns[i]));
     json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "status",
-                          evaluation_drift_status_name(d->status), "reference",
+                          evaluation_statistic_name(d->status), "reference",
                           d->of_training ? "training" : "holdout", "reference_date",
                           date(d->reference_date_ms), "score", drift_column(&d->score), "mmd2",
                           number(d->mmd2), "mmd_p", number(d->mmd_p), "expected_auroc",
@@ -108,10 +108,10 @@ static json_t *drift_object(const struct evaluation_drift *d)
 
 static json_t *strata_object(const struct evaluation_strata *s)
 {
-    if (s->status == EVALUATION_STRATA_UNTOLD)
+    if (s->status == EVALUATION_STATISTIC_UNTOLD)
         return json_null();
-    const char *status = evaluation_strata_status_name(s->status);
-    if (s->status != EVALUATION_STRATA_OK)
+    const char *status = evaluation_statistic_name(s->status);
+    if (s->status != EVALUATION_STATISTIC_OK)
         return json_pack("{s:s}", "status", status);
     return json_pack("{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "status", status,
                      "clusters_negative", (int)s->clusters[0], "clusters_positive",

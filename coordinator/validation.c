@@ -58,12 +58,13 @@ static bool used(const struct evaluation_figures *f)
 static void put_drift(json_t *o, const struct evaluation_drift *drift)
 {
     const struct evaluation_drift_column *worst = &drift->score;
-    bool told = drift->status == EVALUATION_DRIFT_OK;
+    bool told = drift->status == EVALUATION_STATISTIC_OK;
     for (uint32_t i = 0; told && i < drift->columns_count; i++)
-        if (drift->columns[i].status == EVALUATION_DRIFT_OK && !(drift->columns[i].kl <= worst->kl))
+        if (drift->columns[i].status == EVALUATION_STATISTIC_OK &&
+            !(drift->columns[i].kl <= worst->kl))
             worst = &drift->columns[i];
     double p = worst->kl_p * ((double)drift->columns_count + 1.0);
-    json_object_set_new(o, "drift", json_string(evaluation_drift_status_name(drift->status)));
+    json_object_set_new(o, "drift", json_string(evaluation_statistic_name(drift->status)));
     put(o, "kl", told ? worst->kl : (double)NAN);
     put(o, "kl_p", told ? fmin(p, 1.0) : (double)NAN);
     json_object_set_new(o, "kl_of", json_string_nocheck(told ? worst->name : ""));

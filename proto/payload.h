@@ -98,22 +98,23 @@ struct evaluation_epoch {
     uint32_t first;     /* oldest epoch whose patients are among them; 0 = the first: all of it */
 };
 
-enum evaluation_drift_status {
-    EVALUATION_DRIFT_UNTOLD,
-    EVALUATION_DRIFT_OK,
-    EVALUATION_DRIFT_FEW_ROWS,     /* too few patients on either side */
-    EVALUATION_DRIFT_NO_REFERENCE, /* none was frozen for the study */
-    EVALUATION_DRIFT_NOTHING_NEW,  /* the reference's own patients: nobody came since */
-    EVALUATION_DRIFT_CONSTANT,     /* one value in the reference: no bins */
-    EVALUATION_DRIFT_REFUSED,      /* by policy, or the plan noises all figures */
-    EVALUATION_DRIFT_INVALID,      /* non-finite values */
+/* Why a statistic beside the figures (drift of a column, hidden strata) is there or not. */
+enum evaluation_statistic {
+    EVALUATION_STATISTIC_UNTOLD,
+    EVALUATION_STATISTIC_OK,
+    EVALUATION_STATISTIC_FEW,          /* too few patients to compare, cluster or test */
+    EVALUATION_STATISTIC_NO_REFERENCE, /* none was frozen for the study */
+    EVALUATION_STATISTIC_NOTHING_NEW,  /* the reference's own patients: nobody came since */
+    EVALUATION_STATISTIC_CONSTANT,     /* one value: no bins, nothing to cluster by */
+    EVALUATION_STATISTIC_REFUSED, /* by policy, or the plan noises all figures, or there are none */
+    EVALUATION_STATISTIC_INVALID, /* non-finite values */
 };
 
 /* One column of the plan, or the first model's score (its name is empty): now against the
  * reference. NaN = not available. */
 struct evaluation_drift_column {
     char name[PLAN_NAME_BYTES];
-    enum evaluation_drift_status status;
+    enum evaluation_statistic status;
     double kl, psi;     /* nats; KL of now from the reference */
     double kl_p, psi_p; /* of no drift */
     double ks, ks_p;    /* numbers and the score only */
@@ -122,7 +123,7 @@ struct evaluation_drift_column {
 
 /* Label-free drift since the study was activated. */
 struct evaluation_drift {
-    enum evaluation_drift_status status;
+    enum evaluation_statistic status;
     bool of_training;           /* the reference: training patients, else the first holdout */
     uint64_t reference_date_ms; /* midnight (UTC) of the day it was frozen; 0 = none */
     uint64_t reference_low, reference_high; /* patients in bands, as above */
@@ -135,21 +136,12 @@ struct evaluation_drift {
     struct evaluation_drift_column *columns; /* owned by the evaluation */
 };
 
-enum evaluation_strata_status {
-    EVALUATION_STRATA_UNTOLD,
-    EVALUATION_STRATA_OK,
-    EVALUATION_STRATA_FEW,      /* too few patients to cluster, or to test a cluster */
-    EVALUATION_STRATA_CONSTANT, /* no column varies */
-    EVALUATION_STRATA_REFUSED,  /* by policy, or the plan noises all figures, or there are none */
-    EVALUATION_STRATA_INVALID,
-};
-
 enum { EVALUATION_CLUSTERS_MAX = 64 };
 
 /* Hidden strata: the cluster of patients that the first model serves worst, at the plan's
  * threshold. NaN = not available. */
 struct evaluation_strata {
-    enum evaluation_strata_status status;
+    enum evaluation_statistic status;
     unsigned clusters[2]; /* of negatives and of positives */
     unsigned tested;
     bool of_positives; /* the gap is one of sensitivity, else of specificity */
@@ -187,18 +179,15 @@ void evaluation_band(uint64_t patients, uint64_t *ret_low, uint64_t *ret_high);
 
 const char *evaluation_status_name(enum evaluation_status status);
 const char *evaluation_release_name(enum evaluation_release release);
-const char *evaluation_drift_status_name(enum evaluation_drift_status status);
-
-const char *evaluation_strata_status_name(enum evaluation_strata_status status);
+const char *evaluation_statistic_name(enum evaluation_statistic status);
 
 /* Every number NaN, that status. */
-void evaluation_strata_clear(struct evaluation_strata *strata,
-                             enum evaluation_strata_status status);
+void evaluation_strata_clear(struct evaluation_strata *strata, enum evaluation_statistic status);
 
 /* Every number NaN, no columns, that status. */
-void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_drift_status status);
+void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_statistic status);
 void evaluation_drift_column_clear(struct evaluation_drift_column *column,
-                                   enum evaluation_drift_status status);
+                                   enum evaluation_statistic status);
 
 /* Encoders allocate *ret_bytes (owned by the caller, free). Decoders allocate into the struct
  * (freed by its _free) and refuse anything beyond the named limits, non-finite parameters, or

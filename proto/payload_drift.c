@@ -76,28 +76,28 @@ const char *evaluation_release_name(enum evaluation_release release)
     return NAMES[release];
 }
 
-const char *evaluation_drift_status_name(enum evaluation_drift_status status)
+const char *evaluation_statistic_name(enum evaluation_statistic status)
 {
     static const char *const NAMES[] = {"not told",
                                         "ok",
                                         "too few patients",
                                         "no reference",
                                         "no patient is new since the reference",
-                                        "constant in the reference",
+                                        "no values differ",
                                         "refused",
-                                        "invalid input"};
+                                        "invalid values"};
     return NAMES[status];
 }
 
 void evaluation_drift_column_clear(struct evaluation_drift_column *column,
-                                   enum evaluation_drift_status status)
+                                   enum evaluation_statistic status)
 {
     column->status = status;
     for (size_t k = 0; k < VALUES_COUNT; k++)
         *value(column, k) = (double)NAN;
 }
 
-void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_drift_status status)
+void evaluation_drift_clear(struct evaluation_drift *drift, enum evaluation_statistic status)
 {
     *drift = (struct evaluation_drift){.status = status,
                                        .mmd2 = (double)NAN,
@@ -177,7 +177,7 @@ size_t payload_drift_slack(const struct payload_drift_wire *wire)
     epoch.date_ms = epoch.low = epoch.high = UINT64_MAX;
     epoch.reused = true;
     Cns__Drift drift = wire->drift;
-    drift.status = EVALUATION_DRIFT_INVALID;
+    drift.status = EVALUATION_STATISTIC_INVALID;
     drift.of_training = true;
     drift.reference_date_ms = UINT64_MAX;
     drift.reference_low = drift.reference_high = UINT64_MAX;
@@ -217,10 +217,10 @@ struct result payload_epoch_read(struct evaluation_epoch *to, const Cns__Holdout
 static struct result read_column(struct evaluation_drift_column *to, const Cns__DriftColumn *from,
                                  struct why *why)
 {
-    if (from->status > EVALUATION_DRIFT_INVALID || from->n_values > VALUES_WIRE_MAX)
+    if (from->status > EVALUATION_STATISTIC_INVALID || from->n_values > VALUES_WIRE_MAX)
         return failed(why, RESULT_INPUT, "a drift column has status %u and %zu figures",
                       from->status, from->n_values);
-    evaluation_drift_column_clear(to, (enum evaluation_drift_status)from->status);
+    evaluation_drift_column_clear(to, (enum evaluation_statistic)from->status);
     for (size_t k = 0; k < VALUES_COUNT && k < from->n_values; k++)
         *value(to, k) = from->values[k];
     return field_text(to->name, sizeof to->name, from->name, "name", why);
@@ -246,13 +246,13 @@ static struct result read_columns(struct evaluation_drift *to, const Cns__Drift 
 struct result payload_drift_read(struct evaluation_drift *to, const Cns__Drift *from,
                                  struct why *why)
 {
-    evaluation_drift_clear(to, EVALUATION_DRIFT_UNTOLD);
+    evaluation_drift_clear(to, EVALUATION_STATISTIC_UNTOLD);
     if (!from)
         return DONE;
-    if (from->status > EVALUATION_DRIFT_INVALID)
+    if (from->status > EVALUATION_STATISTIC_INVALID)
         return failed(why, RESULT_INPUT, "field 'status' of a drift is %u, not a status",
                       from->status);
-    to->status = (enum evaluation_drift_status)from->status;
+    to->status = (enum evaluation_statistic)from->status;
     to->of_training = from->of_training;
     to->reference_date_ms = from->reference_date_ms;
     to->reference_low = from->reference_low;

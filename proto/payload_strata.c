@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hidden strata to doubles and back, and the words for their states. */
+/* Hidden strata to doubles and back. */
 #include "proto/payload_strata.h"
 
 #include <math.h>
@@ -7,14 +7,7 @@
 /* Bands end far below it, so that doubles hold them exactly. */
 static const double BAND_MAX = 1e6;
 
-const char *evaluation_strata_status_name(enum evaluation_strata_status status)
-{
-    static const char *const NAMES[] = {"not told",         "ok",      "too few patients",
-                                        "no column varies", "refused", "invalid values"};
-    return NAMES[status];
-}
-
-void evaluation_strata_clear(struct evaluation_strata *strata, enum evaluation_strata_status status)
+void evaluation_strata_clear(struct evaluation_strata *strata, enum evaluation_statistic status)
 {
     *strata = (struct evaluation_strata){
         .status = status, .gap = NAN, .gap_low = NAN, .gap_high = NAN, .p = NAN};
@@ -45,17 +38,17 @@ static bool whole(double value, double most)
 struct result payload_strata_read(struct evaluation_strata *to, const double *v, size_t n,
                                   struct why *why)
 {
-    evaluation_strata_clear(to, EVALUATION_STRATA_UNTOLD);
+    evaluation_strata_clear(to, EVALUATION_STATISTIC_UNTOLD);
     if (n == 0)
         return DONE;
     if (n < STRATA_VALUES || n > STRATA_WIRE_MAX)
         return failed(why, RESULT_INPUT, "field 'strata' has %zu values, not %d to %d", n,
                       STRATA_VALUES, STRATA_WIRE_MAX);
-    if (!whole(v[0], EVALUATION_STRATA_INVALID) || !whole(v[1], EVALUATION_CLUSTERS_MAX) ||
+    if (!whole(v[0], EVALUATION_STATISTIC_INVALID) || !whole(v[1], EVALUATION_CLUSTERS_MAX) ||
         !whole(v[2], EVALUATION_CLUSTERS_MAX) || !whole(v[3], 2.0 * EVALUATION_CLUSTERS_MAX) ||
         !whole(v[4], 1.0) || !whole(v[9], BAND_MAX) || !whole(v[10], BAND_MAX))
         return failed(why, RESULT_INPUT, "field 'strata' is out of bounds");
-    *to = (struct evaluation_strata){.status = (enum evaluation_strata_status)v[0],
+    *to = (struct evaluation_strata){.status = (enum evaluation_statistic)v[0],
                                      .clusters = {(unsigned)v[1], (unsigned)v[2]},
                                      .tested = (unsigned)v[3],
                                      .of_positives = v[4] > 0.0,

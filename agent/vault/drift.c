@@ -5,6 +5,7 @@
 
 #include "agent/vault/dataset.h"
 #include "agent/vault/dataset_encode.h"
+#include "agent/vault/statistic.h"
 #include "linalg/stats/calibration.h"
 #include "linalg/stats/drift.h"
 #include "linalg/stats/mmd.h"
@@ -30,33 +31,12 @@ struct bench {
     struct column column;
 };
 
-static enum evaluation_drift_status status_of(enum stat_status status)
-{
-    switch (status) {
-    case STAT_OK:
-        return EVALUATION_DRIFT_OK;
-    case STAT_EMPTY:
-        return EVALUATION_DRIFT_FEW_ROWS;
-    case STAT_DEGENERATE:
-    case STAT_SINGLE_CLASS:
-        return EVALUATION_DRIFT_CONSTANT;
-    case STAT_INVALID_INPUT:
-    case STAT_VAR_UNDEFINED:
-    case STAT_NO_CONVERGENCE:
-    case STAT_SINGLE_SITE:
-    case STAT_TOO_LARGE:
-    case STAT_NO_MEMORY:
-        break;
-    }
-    return EVALUATION_DRIFT_INVALID;
-}
-
 static void put_divergence(struct evaluation_drift_column *out, size_t bins, const double *cur,
                            const double *ref)
 {
     struct drift d;
-    out->status = status_of(drift_compare(bins, cur, ref, DRIFT_SMOOTHING, &d));
-    if (out->status != EVALUATION_DRIFT_OK)
+    out->status = statistic_of(drift_compare(bins, cur, ref, DRIFT_SMOOTHING, &d));
+    if (out->status != EVALUATION_STATISTIC_OK)
         return;
     out->kl = d.kl_test_ref;
     out->kl_p = d.kl_p;
@@ -71,12 +51,12 @@ static void compare_numbers(struct evaluation_drift_column *out, const struct co
     size_t few = c->ref_n < c->cur_n ? c->ref_n : c->cur_n, edges_n = 0;
     struct ks ks;
     if (few < DRIFT_ROWS_MIN) {
-        out->status = EVALUATION_DRIFT_FEW_ROWS;
+        out->status = EVALUATION_STATISTIC_FEW;
         return;
     }
-    out->status =
-        status_of(drift_edges(c->ref_n, c->ref, drift_bins_for(few, DRIFT_BINS), edges, &edges_n));
-    if (out->status != EVALUATION_DRIFT_OK)
+    out->status = statistic_of(
+        drift_edges(c->ref_n, c->ref, drift_bins_for(few, DRIFT_BINS), edges, &edges_n));
+    if (out->status != EVALUATION_STATISTIC_OK)
         return;
     if (ks_two_sample(c->ref_n, c->ref, c->cur_n, c->cur, &ks) == STAT_OK) {
         out->ks = ks.d;
@@ -85,10 +65,10 @@ static void compare_numbers(struct evaluation_drift_column *out, const struct co
     bool counted = drift_counts(c->ref_n, c->ref, edges_n, edges, ref) == STAT_OK &&
                    drift_counts(c->cur_n, c->cur, edges_n, edges, cur) == STAT_OK;
     if (!counted)
-        out->status = EVALUATION_DRIFT_INVALID;
+        out->status = EVALUATION_STATISTIC_INVALID;
     else if (edges_n == 0 || (edges_n == 1 && ref[1] == 0.0))
-        out->status = EVALUATION_DRIFT_CONSTANT;
-    if (out->status == EVALUATION_DRIFT_OK)
+        out->status = EVALUATION_STATISTIC_CONSTANT;
+    if (out->status == EVALUATION_STATISTIC_OK)
         put_divergence(out, edges_n + 1, cur, ref);
 }
 
@@ -97,7 +77,7 @@ static void compare_levels(struct evaluation_drift_column *out, const struct col
 {
     double ref[PLAN_LEVELS_MAX] = {0}, cur[PLAN_LEVELS_MAX] = {0};
     if (c->ref_n < DRIFT_ROWS_MIN || c->cur_n < DRIFT_ROWS_MIN) {
-        out->status = EVALUATION_DRIFT_FEW_ROWS;
+        out->status = EVALUATION_STATISTIC_FEW;
         return;
     }
     for (size_t i = 0; i < c->ref_n; i++)
@@ -135,7 +115,7 @@ static void compare_feature(struct bench *b, unsigned i, size_t at,
 {
     const struct plan_feature *feature = &b->plan->features[i];
     struct column *c = &b->column;
-    evaluation_drift_column_clear(out, EVALUATION_DRIFT_OK);
+    evaluation_drift_column_clear(out, EVALUATION_STATISTIC_OK);
     memcpy(out->name, feature->name, sizeof out->name);
     size_t ref_missing = gather(b, b->reference, i, at, c->ref, &c->ref_n);
     size_t cur_missing = gather(b, b->current, i, at, c->cur, &c->cur_n);
@@ -152,7 +132,7 @@ static void compare_scores(struct bench *b, struct evaluation_drift *out)
 {
     const struct drift_side *reference = b->reference, *current = b->current;
     if (!reference->score || !current->score) {
-        evaluation_drift_column_clear(&out->score, EVALUATION_DRIFT_REFUSED);
+        evaluation_drift_column_clear(&out->score, EVALUATION_STATISTIC_REFUSED);
         return;
     }
     struct column *c = &b->column;
@@ -160,7 +140,7 @@ static void compare_scores(struct bench *b, struct evaluation_drift *out)
     c->cur_n = current->rows;
     memcpy(c->ref, reference->score, c->ref_n * sizeof *c->ref);
     memcpy(c->cur, current->score, c->cur_n * sizeof *c->cur);
-    evaluation_drift_column_clear(&out->score, EVALUATION_DRIFT_OK);
+    evaluation_drift_column_clear(&out->score, EVALUATION_STATISTIC_OK);
     compare_numbers(&out->score, c);
     if (b->plan->label.type != LABEL_REAL)
         out->expected_auroc = calibration_expected_auroc(current->rows, current->score);
@@ -186,7 +166,7 @@ static void find_worst(struct evaluation_drift *out)
     double most = 0.0;
     for (uint32_t i = 0; i < out->columns_count; i++) {
         const struct evaluation_drift_column *c = &out->columns[i];
-        if (c->status != EVALUATION_DRIFT_OK || !(c->kl > most))
+        if (c->status != EVALUATION_STATISTIC_OK || !(c->kl > most))
             continue;
         most = c->kl;
         memcpy(out->worst, c->name, sizeof out->worst);
@@ -211,10 +191,10 @@ struct result drift_fill(struct evaluation_drift *out, const struct plan *plan,
                       .missing_bytes = encode_missing_bytes(plan),
                       .min_cell = min_cell};
     if (reference->rows < DRIFT_ROWS_MIN || current->rows < DRIFT_ROWS_MIN) {
-        evaluation_drift_clear(out, EVALUATION_DRIFT_FEW_ROWS);
+        evaluation_drift_clear(out, EVALUATION_STATISTIC_FEW);
         return DONE;
     }
-    evaluation_drift_clear(out, EVALUATION_DRIFT_OK);
+    evaluation_drift_clear(out, EVALUATION_STATISTIC_OK);
     b.column.ref = calloc(reference->rows, sizeof *b.column.ref);
     b.column.cur = calloc(current->rows, sizeof *b.column.cur);
     out->columns = calloc(plan->features_count, sizeof *out->columns);

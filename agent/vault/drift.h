@@ -23,10 +23,10 @@ struct drift_side {
     const double *score;    /* [rows], or NULL: not to be told */
 };
 
-/* Fills the figures of *out, whose status is DRIFT_OK or says why there is none; dates and bands
- * are the caller's. Counts of missing cells between 1 and min_cell - 1 are not told (missing_z is
- * NaN). With probabilities the score is also the label-free estimate's. RESULT_SYSTEM without
- * memory. */
+/* Fills the figures of *out, whose status is EVALUATION_STATISTIC_OK or says why there is none;
+ * dates and bands are the caller's. Counts of missing cells between 1 and min_cell - 1 are not told
+ * (missing_z is NaN). With probabilities the score is also the label-free estimate's. RESULT_SYSTEM
+ * without memory. */
 struct result drift_fill(struct evaluation_drift *out, const struct plan *plan,
                          const struct drift_side *reference, const struct drift_side *current,
                          unsigned min_cell, struct why *why) MUST_CHECK;

@@ -3,32 +3,13 @@
  * centres nor who is in a cluster. */
 #include "agent/vault/evaluate_strata.h"
 
-static enum evaluation_strata_status status_of(enum stat_status status)
-{
-    switch (status) {
-    case STAT_OK:
-        return EVALUATION_STRATA_OK;
-    case STAT_EMPTY:
-        return EVALUATION_STRATA_FEW;
-    case STAT_DEGENERATE:
-        return EVALUATION_STRATA_CONSTANT;
-    case STAT_INVALID_INPUT:
-    case STAT_SINGLE_CLASS:
-    case STAT_VAR_UNDEFINED:
-    case STAT_NO_CONVERGENCE:
-    case STAT_SINGLE_SITE:
-    case STAT_TOO_LARGE:
-    case STAT_NO_MEMORY:
-        break;
-    }
-    return EVALUATION_STRATA_INVALID;
-}
+#include "agent/vault/statistic.h"
 
 bool strata_fill(struct evaluation_strata *out, const struct strata_input *in)
 {
     struct strata s;
     enum stat_status status = strata_find(in, &s);
-    evaluation_strata_clear(out, status_of(status));
+    evaluation_strata_clear(out, statistic_of(status));
     if (status == STAT_NO_MEMORY)
         return false;
     if (status != STAT_OK)

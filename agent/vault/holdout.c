@@ -221,7 +221,7 @@ static struct result compare(struct vault *vault, struct evaluator *evaluator,
     if (!before || !gather(&room->data, reference, c))
         return failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
     if (c->rows == 0) {
-        evaluation_drift_clear(drift, EVALUATION_DRIFT_NOTHING_NEW);
+        evaluation_drift_clear(drift, EVALUATION_STATISTIC_NOTHING_NEW);
         return DONE;
     }
     if (scores) {
@@ -257,14 +257,14 @@ struct result holdout_drift(struct vault *vault, struct evaluator *evaluator,
     const struct room *room = vault->room;
     struct reference reference;
     bool found;
-    evaluation_drift_clear(drift, EVALUATION_DRIFT_REFUSED);
+    evaluation_drift_clear(drift, EVALUATION_STATISTIC_REFUSED);
     if (!tells_more(vault))
         return DONE;
     TRY(reference_load(&vault->book, &room->plan, &reference, &found, why));
     if (!found || reference.inputs != room->data.inputs ||
         reference.missing_bytes != room->data.missing_bytes) {
         reference_free(&reference);
-        evaluation_drift_clear(drift, EVALUATION_DRIFT_NO_REFERENCE);
+        evaluation_drift_clear(drift, EVALUATION_STATISTIC_NO_REFERENCE);
         return every_column(&room->plan, drift)
                    ? DONE
                    : failed(why, RESULT_SYSTEM, "no memory for the drift of a study");
@@ -287,7 +287,7 @@ struct result holdout_strata(struct vault *vault, struct evaluator *evaluator,
                              enum evaluation_status figures, struct evaluation_strata *strata,
                              struct why *why)
 {
-    evaluation_strata_clear(strata, EVALUATION_STRATA_REFUSED);
+    evaluation_strata_clear(strata, EVALUATION_STATISTIC_REFUSED);
     if (!tells_more(vault) || figures != EVALUATION_OK ||
         vault->room->plan.label.type == LABEL_REAL)
         return DONE;

@@ -149,7 +149,7 @@ static json_t *epoch_json(const struct evaluation_epoch *e)
 static json_t *drift_column_json(const struct evaluation_drift_column *c)
 {
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
-                     evaluation_drift_status_name(c->status), "kl", number(c->kl), "kl_p",
+                     evaluation_statistic_name(c->status), "kl", number(c->kl), "kl_p",
                      number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
                      number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
 }
@@ -160,7 +160,7 @@ static json_t *drift_json(const struct evaluation_drift *d)
     for (uint32_t i = 0; i < d->columns_count; i++)
         json_array_append_new(columns, drift_column_json(&d->columns[i]));
     return json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "status",
-                     evaluation_drift_status_name(d->status), "of_training", d->of_training,
+                     evaluation_statistic_name(d->status), "of_training", d->of_training,
                      "reference_date_ms", (json_int_t)d->reference_date_ms, "score",
                      drift_column_json(&d->score), "mmd2", number(d->mmd2), "mmd_p",
                      number(d->mmd_p), "expected_auroc", number(d->expected_auroc), "worst",
@@ -170,7 +170,7 @@ static json_t *drift_json(const struct evaluation_drift *d)
 static json_t *strata_json(const struct evaluation_strata *s)
 {
     return json_pack("{s:s, s:[i, i], s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "status",
-                     evaluation_strata_status_name(s->status), "clusters", (int)s->clusters[0],
+                     evaluation_statistic_name(s->status), "clusters", (int)s->clusters[0],
                      (int)s->clusters[1], "tested", (int)s->tested, "of_positives", s->of_positives,
                      "gap", number(s->gap), "gap_low", number(s->gap_low), "gap_high",
                      number(s->gap_high), "p", number(s->p), "low", (json_int_t)s->low, "high",

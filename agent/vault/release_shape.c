@@ -215,7 +215,7 @@ static void shape_drift(struct payload_evaluation *evaluation)
     struct evaluation_drift *d = &evaluation->drift;
     if (!untouched(evaluation->release)) {
         free(d->columns);
-        evaluation_drift_clear(d, EVALUATION_DRIFT_REFUSED);
+        evaluation_drift_clear(d, EVALUATION_STATISTIC_REFUSED);
         return;
     }
     round_column(&d->score);
@@ -231,7 +231,7 @@ static void shape_strata(struct payload_evaluation *evaluation)
 {
     struct evaluation_strata *s = &evaluation->strata;
     if (!untouched(evaluation->release)) {
-        evaluation_strata_clear(s, EVALUATION_STRATA_REFUSED);
+        evaluation_strata_clear(s, EVALUATION_STATISTIC_REFUSED);
         return;
     }
     double *figures[] = {&s->gap, &s->gap_low, &s->gap_high, &s->p};

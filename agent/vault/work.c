@@ -281,8 +281,8 @@ struct result work_evaluate(struct vault *vault, const struct ledger_study *stud
                                         .models = (uint32_t)models->models_count,
                                         .after = order->epochs_after};
     struct result r = holdout_enter(vault, &query, &evaluation.epoch, &status, why);
-    evaluation_drift_clear(&evaluation.drift, EVALUATION_DRIFT_REFUSED);
-    evaluation_strata_clear(&evaluation.strata, EVALUATION_STRATA_REFUSED);
+    evaluation_drift_clear(&evaluation.drift, EVALUATION_STATISTIC_REFUSED);
+    evaluation_strata_clear(&evaluation.strata, EVALUATION_STATISTIC_REFUSED);
     if (ok(r) && status == EVALUATION_OK)
         r = evaluate_all(vault, study, models, &evaluation, why);
     else if (ok(r))

@@ -149,8 +149,8 @@ static struct result run(struct site *s, uint32_t task, double spent[PARTS], str
                "%s of %u columns, MMD p %.3f, strata %s\n",
                s->room.data.holdout.patients, models[0].groups_count, f->auroc,
                models[1].difference, models[1].difference_variance,
-               evaluation_drift_status_name(out.drift.status), out.drift.columns_count,
-               out.drift.mmd_p, evaluation_strata_status_name(out.strata.status));
+               evaluation_statistic_name(out.drift.status), out.drift.columns_count,
+               out.drift.mmd_p, evaluation_statistic_name(out.strata.status));
     for (int m = 0; m < 2; m++)
         free(models[m].groups);
     free(out.drift.columns);

@@ -202,7 +202,7 @@ static void strata_are_told_with_the_figures(void **state)
     (void)state;
     open_with(PLAIN, ALLOW, 2000);
     struct payload_evaluation e = judge(1, 1), again = judge(2, 2);
-    assert_int_equal(e.strata.status, EVALUATION_STRATA_OK);
+    assert_int_equal(e.strata.status, EVALUATION_STATISTIC_OK);
     assert_true(e.strata.clusters[0] >= 2 && e.strata.clusters[1] >= 2 && e.strata.tested >= 2);
     assert_true(e.strata.gap_low <= e.strata.gap && e.strata.gap <= e.strata.gap_high);
     assert_true(e.strata.p >= 0.0 && e.strata.p <= 1.0 && e.strata.low <= 500);
@@ -215,7 +215,7 @@ static void strata_are_told_with_the_figures(void **state)
     hospital_close(&h);
     open_with(PLAIN, ALLOW "metrics: none\n", 400);
     e = judge(1, 1);
-    assert_int_equal(e.strata.status, EVALUATION_STRATA_REFUSED);
+    assert_int_equal(e.strata.status, EVALUATION_STATISTIC_REFUSED);
     assert_true(isnan(e.strata.gap));
     payload_evaluation_free(&e);
     hospital_close(&h);
@@ -226,20 +226,20 @@ static void drift_is_against_the_training_patients(void **state)
     (void)state;
     open_with(PLAIN, ALLOW, 600);
     struct payload_evaluation e = judge(1, 1);
-    assert_int_equal(e.drift.status, EVALUATION_DRIFT_OK);
+    assert_int_equal(e.drift.status, EVALUATION_STATISTIC_OK);
     assert_true(e.drift.of_training && e.drift.reference_date_ms > 0);
     assert_int_equal(e.drift.columns_count, 2);
     assert_true(column(&e, "age")->kl < 0.1 && column(&e, "age")->psi_p > 0.001);
     assert_true(column(&e, "sex")->kl < 0.05 && isnan(column(&e, "sex")->ks));
     assert_true(column(&e, "age")->missing_z == 0.0);
-    assert_int_equal(e.drift.score.status, EVALUATION_DRIFT_OK);
+    assert_int_equal(e.drift.score.status, EVALUATION_STATISTIC_OK);
     assert_true(e.drift.mmd_p > 0.01);
     assert_true(e.drift.expected_auroc > 0.4 && e.drift.expected_auroc < 1.0);
     payload_evaluation_free(&e);
 
     put_patients(0, 900, 600);
     e = judge(2, 2);
-    assert_int_equal(e.drift.status, EVALUATION_DRIFT_OK);
+    assert_int_equal(e.drift.status, EVALUATION_STATISTIC_OK);
     assert_true(e.drift.current_high == 499 || e.drift.current_low == 100);
     assert_true(column(&e, "age")->kl > 0.3 && column(&e, "age")->psi_p < 0.001);
     assert_true(column(&e, "age")->ks > 0.3 && column(&e, "age")->ks_p < 0.001);
@@ -255,12 +255,12 @@ static void private_studies_compare_to_the_first_holdout(void **state)
     (void)state;
     open_with(PRIVATE, ALLOW, 600);
     struct payload_evaluation e = judge(1, 1);
-    assert_int_equal(e.drift.status, EVALUATION_DRIFT_NOTHING_NEW);
+    assert_int_equal(e.drift.status, EVALUATION_STATISTIC_NOTHING_NEW);
     assert_false(e.drift.of_training);
     payload_evaluation_free(&e);
     put_patients(0, 900, 600);
     e = judge(2, 2);
-    assert_int_equal(e.drift.status, EVALUATION_DRIFT_OK);
+    assert_int_equal(e.drift.status, EVALUATION_STATISTIC_OK);
     assert_false(e.drift.of_training);
     assert_true(column(&e, "age")->kl > 0.3);
     payload_evaluation_free(&e);
@@ -273,7 +273,7 @@ static void private_studies_compare_to_the_first_holdout(void **state)
     assert_int_equal(h.vault.book.references_count, 0);
     e = judge(1, 1);
     assert_int_equal(e.release, EVALUATION_RELEASE_NOISED_HISTOGRAM);
-    assert_int_equal(e.drift.status, EVALUATION_DRIFT_REFUSED);
+    assert_int_equal(e.drift.status, EVALUATION_STATISTIC_REFUSED);
     assert_true(e.epoch.number == 1 && e.epoch.low == 0 && e.epoch.high == 0);
     payload_evaluation_free(&e);
     hospital_close(&h);
@@ -292,11 +292,11 @@ static void drift_of_bad_columns(void **state)
     struct why why;
     memset(all_missing, 1, sizeof all_missing);
     for (int k = 0; k < 5; k++) {
-        static const enum evaluation_drift_status WANT[] = {EVALUATION_DRIFT_OK,
-                                                            EVALUATION_DRIFT_CONSTANT,
-                                                            EVALUATION_DRIFT_INVALID,
-                                                            EVALUATION_DRIFT_FEW_ROWS,
-                                                            EVALUATION_DRIFT_CONSTANT};
+        static const enum evaluation_statistic WANT[] = {EVALUATION_STATISTIC_OK,
+                                                         EVALUATION_STATISTIC_CONSTANT,
+                                                         EVALUATION_STATISTIC_INVALID,
+                                                         EVALUATION_STATISTIC_FEW,
+                                                         EVALUATION_STATISTIC_CONSTANT};
         for (int i = 0; i < N; i++) {
             x[0][i] = k == 1 || k == 4 ? 3.0 : i % 50;
             x[1][i] = k == 4 ? 3.0 : (i * 7) % 50;
@@ -307,9 +307,9 @@ static void drift_of_bad_columns(void **state)
         const struct drift_side then = {N, x[0], missing, score};
         const struct drift_side now = {N, x[1], k == 3 ? all_missing : missing, score};
         assert_true(ok(drift_fill(&out, &plan, &then, &now, 11, &why)));
-        assert_int_equal(out.status, EVALUATION_DRIFT_OK);
+        assert_int_equal(out.status, EVALUATION_STATISTIC_OK);
         assert_int_equal(out.columns[0].status, WANT[k]);
-        assert_int_equal(out.score.status, EVALUATION_DRIFT_OK);
+        assert_int_equal(out.score.status, EVALUATION_STATISTIC_OK);
         assert_true(out.score.kl == 0.0 && out.score.psi == 0.0);
         assert_true(k == 0 || isnan(out.columns[0].kl));
         assert_true(k != 3 || out.columns[0].missing_z > 5.0);
@@ -318,7 +318,7 @@ static void drift_of_bad_columns(void **state)
     /* Nobody, or one patient: the whole block says so. */
     const struct drift_side then = {N, x[0], missing, score}, one = {1, x[1], missing, score};
     assert_true(ok(drift_fill(&out, &plan, &then, &one, 11, &why)));
-    assert_int_equal(out.status, EVALUATION_DRIFT_FEW_ROWS);
+    assert_int_equal(out.status, EVALUATION_STATISTIC_FEW);
     assert_true(out.columns_count == 0 && isnan(out.mmd_p));
 }
 

@@ -147,8 +147,8 @@ static void check_forms(const struct pooling_input *in)
     assert_true(fabs(h.auroc - m->groups[0].auroc) <= h.auroc_bound + 0.0005);
     assert_true(noised->metrics_noise == 2.0 && noised->metrics_epsilon > 0.0);
     assert_true(isnan(noised->models[1].difference));
-    assert_int_equal(noised->drift.status, EVALUATION_DRIFT_REFUSED);
-    assert_int_equal(noised->strata.status, EVALUATION_STRATA_REFUSED);
+    assert_int_equal(noised->drift.status, EVALUATION_STATISTIC_REFUSED);
+    assert_int_equal(noised->strata.status, EVALUATION_STATISTIC_REFUSED);
     hist_figures(noised->models[0].bins_count, noised->models[0].positives,
                  noised->models[0].negatives, 2.0, &h);
     assert_true(fabs(h.auroc - noised->models[0].groups[0].auroc) <= 0.0005);
@@ -267,7 +267,7 @@ static void holdouts_without_figures_are_typed(void **state)
         assert_true(ok(payload_model_set_encode(&set, &plain, &n, &why)));
         struct payload_evaluation e =
             answer(&h, hospital_task_with(&h, TASK_EVALUATE, task, task, plain, n));
-        assert_int_equal(e.strata.status, EVALUATION_STRATA_REFUSED);
+        assert_int_equal(e.strata.status, EVALUATION_STATISTIC_REFUSED);
         check_words(&e, &h.plan, "degenerate_scores", "degenerate scores");
         free(plain);
     }

@@ -335,13 +335,13 @@ static void drifted_patients_hold(void **state)
     struct judge_case in = the_case(incumbent);
     struct judgement out;
     struct evaluation_drift_column columns[2] = {
-        {.name = "age", .status = EVALUATION_DRIFT_OK, .kl = 0.01, .kl_p = 0.4},
-        {.name = "marker", .status = EVALUATION_DRIFT_OK, .kl = 0.5, .kl_p = 1e-6}};
+        {.name = "age", .status = EVALUATION_STATISTIC_OK, .kl = 0.01, .kl_p = 0.4},
+        {.name = "marker", .status = EVALUATION_STATISTIC_OK, .kl = 0.5, .kl_p = 1e-6}};
     for (int i = 0; i < REPORTS; i++) {
-        inputs[i].evaluation.drift = (struct evaluation_drift){.status = EVALUATION_DRIFT_OK,
+        inputs[i].evaluation.drift = (struct evaluation_drift){.status = EVALUATION_STATISTIC_OK,
                                                                .columns = columns,
                                                                .columns_count = i < 2 ? 2 : 1};
-        inputs[i].evaluation.drift.score.status = EVALUATION_DRIFT_OK;
+        inputs[i].evaluation.drift.score.status = EVALUATION_STATISTIC_OK;
         inputs[i].evaluation.drift.score.kl_p = 1.0;
     }
     assert_true(ok(judge(&in, &out, &why)));
@@ -355,7 +355,7 @@ static void drifted_patients_hold(void **state)
     assert_int_equal(out.decision, GATE_PROMOTE);
     judgement_free(&out);
     for (int i = 0; i < REPORTS; i++)
-        inputs[i].evaluation.drift.status = EVALUATION_DRIFT_REFUSED;
+        inputs[i].evaluation.drift.status = EVALUATION_STATISTIC_REFUSED;
     assert_true(ok(judge(&in, &out, &why)));
     assert_int_equal(out.decision, GATE_PROMOTE);
     assert_non_null(strstr(out.record, "0 reported it"));

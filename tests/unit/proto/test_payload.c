@@ -67,7 +67,7 @@ static struct evaluation_drift_column columns[2];
 static void fill_drift(struct payload_evaluation *e)
 {
     e->epoch = (struct evaluation_epoch){3, 86400000, true, 500, 999};
-    evaluation_drift_clear(&e->drift, EVALUATION_DRIFT_OK);
+    evaluation_drift_clear(&e->drift, EVALUATION_STATISTIC_OK);
     e->drift.of_training = true;
     e->drift.reference_date_ms = 172800000;
     e->drift.reference_low = 1000, e->drift.reference_high = 4999;
@@ -77,7 +77,7 @@ static void fill_drift(struct payload_evaluation *e)
     e->drift.mmd_p = 0.001;
     e->drift.expected_auroc = 0.75;
     strcpy(e->drift.worst, "age");
-    e->strata = (struct evaluation_strata){.status = EVALUATION_STRATA_OK,
+    e->strata = (struct evaluation_strata){.status = EVALUATION_STATISTIC_OK,
                                            .clusters = {3, 2},
                                            .tested = 4,
                                            .of_positives = true,
@@ -91,7 +91,7 @@ static void fill_drift(struct payload_evaluation *e)
     e->drift.columns_count = 2;
     for (size_t i = 0; i < 2; i++) {
         evaluation_drift_column_clear(&columns[i],
-                                      i ? EVALUATION_DRIFT_FEW_ROWS : EVALUATION_DRIFT_OK);
+                                      i ? EVALUATION_STATISTIC_FEW : EVALUATION_STATISTIC_OK);
         strcpy(columns[i].name, i ? "sex" : "age");
     }
     columns[0].kl = 0.25, columns[0].ks_p = 0.5, columns[0].missing_z = -2.0;
@@ -100,7 +100,7 @@ static void fill_drift(struct payload_evaluation *e)
 static void check_drift(const struct payload_evaluation *e)
 {
     const struct evaluation_strata *s = &e->strata;
-    assert_int_equal(s->status, EVALUATION_STRATA_OK);
+    assert_int_equal(s->status, EVALUATION_STATISTIC_OK);
     assert_true(s->clusters[0] == 3 && s->clusters[1] == 2 && s->tested == 4 && s->of_positives);
     assert_true(s->gap == 0.25 && s->gap_low == -0.5 && s->gap_high == 0.75 && s->p == 0.125);
     assert_true(s->low == 50 && s->high == 99);
@@ -109,7 +109,7 @@ static void check_drift(const struct payload_evaluation *e)
     assert_true(e->epoch.reused && e->epoch.date_ms == 86400000);
     assert_true(e->epoch.low == 500 && e->epoch.high == 999);
     const struct evaluation_drift *d = &e->drift;
-    assert_int_equal(d->status, EVALUATION_DRIFT_OK);
+    assert_int_equal(d->status, EVALUATION_STATISTIC_OK);
     assert_true(d->of_training && d->reference_date_ms == 172800000);
     assert_true(d->reference_low == 1000 && d->reference_high == 4999);
     assert_true(d->current_low == 10000 && d->current_high == 0);
@@ -118,7 +118,7 @@ static void check_drift(const struct payload_evaluation *e)
     assert_string_equal(d->worst, "age");
     assert_int_equal(d->columns_count, 2);
     assert_string_equal(d->columns[1].name, "sex");
-    assert_int_equal(d->columns[1].status, EVALUATION_DRIFT_FEW_ROWS);
+    assert_int_equal(d->columns[1].status, EVALUATION_STATISTIC_FEW);
     assert_true(d->columns[0].kl == 0.25 && d->columns[0].ks_p == 0.5);
     assert_true(d->columns[0].missing_z == -2.0 && isnan(d->columns[0].psi));
 }
@@ -132,15 +132,15 @@ static void drift_beyond_limits(void **state)
     static struct evaluation_drift_column many[PLAN_FEATURES_MAX + 1];
     for (int wrong = 0; wrong <= 10; wrong++) {
         struct payload_evaluation in = {.models_count = 1, .models = &model}, out;
-        evaluation_drift_clear(&in.drift, EVALUATION_DRIFT_OK);
+        evaluation_drift_clear(&in.drift, EVALUATION_STATISTIC_OK);
         in.drift.columns = many;
         in.drift.columns_count = PLAN_FEATURES_MAX + (wrong == 1);
         in.epoch.number = EVALUATION_EPOCHS_MAX + (wrong == 2);
         in.epoch.low = 5, in.epoch.high = wrong == 3 ? 4 : 5;
         in.release = wrong == 4 ? (enum evaluation_release)9 : EVALUATION_RELEASE_NONE;
-        in.drift.status = wrong == 5 ? (enum evaluation_drift_status)9 : EVALUATION_DRIFT_INVALID;
-        in.drift.score.status = (enum evaluation_drift_status)(wrong == 6 ? 9 : 1);
-        in.strata.status = (enum evaluation_strata_status)(wrong == 7 ? 6 : 5);
+        in.drift.status = wrong == 5 ? (enum evaluation_statistic)9 : EVALUATION_STATISTIC_INVALID;
+        in.drift.score.status = (enum evaluation_statistic)(wrong == 6 ? 9 : 1);
+        in.strata.status = (enum evaluation_statistic)(EVALUATION_STATISTIC_INVALID + (wrong == 7));
         in.strata.clusters[1] = EVALUATION_CLUSTERS_MAX + (wrong == 8);
         in.strata.tested = 2 * EVALUATION_CLUSTERS_MAX + (wrong == 9);
         in.strata.high = wrong == 10 ? 1 << 20 : 1000000;
@@ -170,7 +170,7 @@ static void one_size_for_all_drift(void **state)
     assert_true(ok(payload_evaluation_encode(&full, &bytes, &first, &why)));
     free(bytes);
     struct payload_evaluation none = {.models_count = 1, .models = &model};
-    evaluation_drift_clear(&none.drift, EVALUATION_DRIFT_NOTHING_NEW);
+    evaluation_drift_clear(&none.drift, EVALUATION_STATISTIC_NOTHING_NEW);
     none.drift.columns = columns;
     none.drift.columns_count = 2;
     assert_true(ok(payload_evaluation_encode(&none, &bytes, &second, &why)));
