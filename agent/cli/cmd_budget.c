@@ -93,6 +93,8 @@ int cmd_budget(int argc, char **argv)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("budget: name the site's folder; --help shows how");
     struct site site = {0};

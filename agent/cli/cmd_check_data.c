@@ -216,6 +216,8 @@ int cmd_check_data(int argc, char **argv)
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *plan = cli_take_option(&argc, argv, "--plan");
     const char *data = cli_take_option(&argc, argv, "--data");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || !plan)
         return cli_usage("check-data: name the site's folder and --plan; --help shows how");
     struct site site = {0};

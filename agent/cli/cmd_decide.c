@@ -67,6 +67,8 @@ static int decide(int argc, char **argv, bool approve)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     bool validation = cli_take_flag(&argc, argv, "--validation");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 3)
         return cli_usage("%s: name the site's folder and the study; --help shows how", argv[0]);
     struct site site = {0};

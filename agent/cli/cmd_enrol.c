@@ -25,6 +25,8 @@ int cmd_enrol(int argc, char **argv)
     bool yes = cli_take_flag(&argc, argv, "--yes");
     const char *name = cli_take_option(&argc, argv, "--name");
     const char *bundle = cli_take_option(&argc, argv, "--install");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || argv[1][0] == '-' || !name == !bundle)
         return cli_usage("enrol needs a folder and either --name or --install; --help tells more");
     if (bundle && json && !yes)

@@ -106,6 +106,8 @@ int cmd_head(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     bool accept = cli_take_flag(&argc, argv, "--accept");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("head: name the site's folder; --help shows how");
     struct site site = {0};

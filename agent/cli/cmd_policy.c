@@ -141,6 +141,8 @@ int cmd_policy(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     bool write_file = cli_take_flag(&argc, argv, "--write");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("policy: name the site's folder; --help shows how");
     struct folder folder;

@@ -33,6 +33,8 @@ int cmd_run(int argc, char **argv)
     options.landlock = !cli_take_flag(&argc, argv, "--without-landlock");
     options.vault_program = cli_take_option(&argc, argv, "--vault");
     const char *data = cli_take_option(&argc, argv, "--data");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("run: name the site's folder; --help shows how");
     options.path = argv[1];

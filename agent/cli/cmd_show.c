@@ -217,6 +217,8 @@ int cmd_show(int argc, char **argv)
         return CLI_OK;
     }
     bool json = cli_take_flag(&argc, argv, "--json");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc < 2 || argc > 3)
         return cli_usage("show: name the site's folder and perhaps a study; --help shows how");
     struct site site = {0};

@@ -271,6 +271,8 @@ int audit_prove(int argc, char **argv)
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *entry = cli_take_option(&argc, argv, "--entry");
     const char *out = cli_take_option(&argc, argv, "--out");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (file && argc == 1)
         return check(file, folder ? folder : getenv("CONSILIUM_IDENTITY"), json);
     if (file || argc != 2 || !entry)

@@ -187,6 +187,8 @@ static int cmd_export(int argc, char **argv)
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
     struct export e = {.out = cli_take_option(&argc, argv, "--out")};
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1 || !e.out)
         return cli_usage("audit export needs --out FOLDER; --help tells more");
     struct why why;
@@ -295,6 +297,8 @@ static int cmd_verify(int argc, char **argv)
     const char *threads = cli_take_option(&argc, argv, "--threads");
     if (threads && !parse_threads(threads, &options.threads))
         return cli_usage("--threads is a number from 1 to %d", AGG_THREADS_MAX);
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("audit verify takes one folder; --help tells more");
     struct identity self;

@@ -190,6 +190,8 @@ static int gate_explain(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("gate explain takes one study; --help tells more");
     return explain(folder, argv[1], json);
@@ -213,6 +215,8 @@ static int gate_look(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json"), wait = cli_take_flag(&argc, argv, "--wait");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("gate look takes one study; --help tells more");
     json_t *opened = NULL;

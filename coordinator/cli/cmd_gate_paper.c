@@ -117,6 +117,8 @@ static int set_or_show(int argc, char **argv, const char *kind, const char *usag
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc == 3 && strcmp(argv[1], "set") == 0)
         return set(kind, argv[2], folder, json);
     if (argc == 2 && strcmp(argv[1], "show") == 0)
@@ -162,6 +164,8 @@ int gate_pccp(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "check") == 0) {
         help = cli_take_flag(&argc, argv, "--help");
         json = cli_take_flag(&argc, argv, "--json");
+        if (!help && cli_odd_option(argc, argv))
+            return CLI_USAGE;
         if (!help && argc == 3)
             return check(argv[2], before, json);
         fputs(PCCP_USAGE, help ? stdout : stderr);
@@ -202,6 +206,8 @@ int gate_ledger(int argc, char **argv)
     json_t *answer = NULL, *ledger;
     const char *family;
     struct why why;
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1)
         return cli_usage("gate ledger takes no argument; --help tells more");
     struct result r = ask_json(folder, "papers", json_object(), &answer, &why);

@@ -86,6 +86,8 @@ static int incident_opened(int argc, char **argv)
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *severity = cli_take_option(&argc, argv, "--severity");
     const char *text = cli_take_option(&argc, argv, "--text");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || !severity || !text)
         return cli_usage("incident open takes a model, --severity and --text; --help tells more");
     return ask_and_show(folder, "incident",
@@ -102,6 +104,8 @@ static int incident_list(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1)
         return cli_usage("incident list takes no argument; --help tells more");
     return ask_and_show(folder, "incidents", json_object(), json);
@@ -115,6 +119,8 @@ static int incident_ticked(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("incident %s takes one incident; --help tells more", argv[0]);
     return ask_and_show(folder, "incident",

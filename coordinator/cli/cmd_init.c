@@ -69,6 +69,8 @@ int cmd_init(int argc, char **argv)
         .host = host ? host : "localhost",
         .port = 8883,
     };
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || argv[1][0] == '-' || !options.name)
         return cli_usage("init needs a folder and --name NAME; --help tells more");
     if (port && !parse_port(port, &options.port))

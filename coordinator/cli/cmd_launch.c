@@ -50,6 +50,8 @@ int cmd_launch(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("launch takes one plan file; --help tells more");
     struct client_reply reply = {0};

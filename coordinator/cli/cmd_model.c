@@ -94,6 +94,8 @@ static int model_export(int argc, char **argv)
     unsigned char hash[PLAN_HASH_BYTES];
     char text[HEX_HASH_BYTES];
     struct why why;
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || !base)
         return cli_usage("model export takes one study and --out BASE; --help tells more");
     struct result r = export_model(argv[1], folder, base, json, hash, &why);

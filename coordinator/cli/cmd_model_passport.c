@@ -399,6 +399,8 @@ int model_passport(int argc, char **argv)
         return cli_usage("--format knows only 'chai'");
     if (days && !(v.max_days > 0))
         return cli_usage("--max-age is a number of days");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (human && argc == 2 && !v.path && !out)
         return sign_human(human, argv[1], v.folder, json);
     if (v.path && argc == 1 && !human && !out == !format)

@@ -53,6 +53,8 @@ int model_list(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1)
         return cli_usage("model list takes no argument; --help tells more");
     json_t *answer = NULL;
@@ -93,6 +95,8 @@ int model_show(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("model show takes one model; --help tells more");
     json_t *answer = NULL;
@@ -160,6 +164,8 @@ int model_move(int argc, char **argv)
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *reason = cli_take_option(&argc, argv, "--reason");
     struct move_statement statement = {0};
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2 || !move_action_from_name(argv[0], &statement.action))
         return cli_usage("model %s takes one model; --help tells more", argv[0]);
     if (reason && strlen(reason) >= sizeof statement.reason)

@@ -152,6 +152,8 @@ static int monitor_start(int argc, char **argv)
     const char *looks = cli_take_option(&argc, argv, "--looks");
     const char *interval = cli_take_option(&argc, argv, "--interval");
     const char *owner = cli_take_option(&argc, argv, "--owner");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("monitor start takes one model; --help tells more");
     long long ms = interval ? parse_interval(interval) : 0, number = looks ? atoll(looks) : 0;
@@ -186,6 +188,8 @@ static int monitor_stop(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("monitor stop takes one model; --help tells more");
     json_t *answer = NULL;
@@ -206,6 +210,8 @@ static int monitor_show(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("monitor show takes one model; --help tells more");
     return show(folder, argv[1], json);
@@ -219,6 +225,8 @@ static int monitor_look(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json"), wait = cli_take_flag(&argc, argv, "--wait");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("monitor look takes one model; --help tells more");
     json_t *answer = NULL;
@@ -249,6 +257,8 @@ static int monitor_list(int argc, char **argv)
     size_t i;
     json_t *answer = NULL, *monitor;
     struct why why;
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1)
         return cli_usage("monitor list takes no argument; --help tells more");
     struct result r = ask_json(folder, "monitors", json_object(), &answer, &why);

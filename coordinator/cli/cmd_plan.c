@@ -153,6 +153,10 @@ static int check(int argc, char **argv)
         free(forecast);
         return CLI_OK;
     }
+    if (cli_odd_option(argc, argv)) {
+        free(forecast);
+        return CLI_USAGE;
+    }
     if (argc != 2 || patients < 1 || patients > 1000000000 || (count && *end != '\0') ||
         !forecast) {
         fputs(HELP, stderr);

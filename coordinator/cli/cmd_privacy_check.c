@@ -212,6 +212,8 @@ int cmd_privacy_check(int argc, char **argv)
         return CLI_OK;
     }
     table.json = cli_take_flag(&argc, argv, "--json");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("privacy check takes one FILE.csv");
     FILE *file = fopen(argv[1], "r");

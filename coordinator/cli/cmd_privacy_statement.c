@@ -63,6 +63,8 @@ int cmd_privacy_statement(int argc, char **argv)
     struct result r = take_number(&argc, argv, "--patients", false, &patients, &why);
     if (ok(r) && !(patients >= 1.0 && patients <= 1e9))
         r = failed(&why, RESULT_INPUT, "--patients is a number from 1 to 1e9, not %g", patients);
+    if (ok(r) && cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (ok(r) && argc != 2)
         return cli_usage("privacy statement needs one plan; --help tells more");
     if (ok(r))
@@ -104,6 +106,8 @@ int cmd_privacy_ledger(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("privacy ledger needs one study; --help tells more");
     struct client *client = NULL;

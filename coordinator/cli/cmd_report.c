@@ -34,6 +34,8 @@ int cmd_report(int argc, char **argv)
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *out = cli_take_option(&argc, argv, "--out");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("report takes one study; --help tells more");
     struct client_reply reply = {0};

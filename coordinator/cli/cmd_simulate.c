@@ -216,6 +216,8 @@ int cmd_simulate(int argc, char **argv)
     };
     if (s.attack_name && strcmp(s.attack_name, "list") == 0)
         return list_attacks(s.json);
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1 || !s.plan_path || !s.data)
         return cli_usage("simulate takes --plan FILE and --data DIR; --help tells more");
     log_start("consilium", LOG_LEVEL_WARNING);

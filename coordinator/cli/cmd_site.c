@@ -28,16 +28,6 @@ static bool helped(int *argc, char **argv, const char *help)
     return asked;
 }
 
-/* An option that nobody took. */
-static bool left_over(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-')
-            return true;
-    }
-    return false;
-}
-
 static int site_request(int argc, char **argv)
 {
     static const char help[] =
@@ -50,7 +40,9 @@ static int site_request(int argc, char **argv)
     const char *name = cli_take_option(&argc, argv, "--name");
     const char *role_text = cli_take_option(&argc, argv, "--role");
     enum role role = ROLE_RESEARCHER;
-    if (argc != 2 || left_over(argc, argv) || !name || !role_text)
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 2 || !name || !role_text)
         return cli_usage("site request needs a folder, --name and --role; --help tells more");
     if (!role_parse(&role, role_text) || role == ROLE_COORDINATOR)
         return cli_usage("'%s' is not a role (site, researcher, auditor, operator)", role_text);
@@ -67,7 +59,9 @@ static int site_install(int argc, char **argv)
         return CLI_OK;
     bool json = cli_take_flag(&argc, argv, "--json");
     bool yes = cli_take_flag(&argc, argv, "--yes");
-    if (argc != 3 || left_over(argc, argv))
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 3)
         return cli_usage("site install needs a folder and a bundle; --help tells more");
     if (json && !yes)
         return cli_usage("--json asks nothing: give --yes after comparing the words");
@@ -128,7 +122,9 @@ static int site_approve(int argc, char **argv)
         return CLI_OK;
     bool json = cli_take_flag(&argc, argv, "--json");
     bool yes = cli_take_flag(&argc, argv, "--yes");
-    if (argc != 3 || left_over(argc, argv))
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 3)
         return cli_usage("site approve needs a consortium and a request; --help tells more");
     if (json && !yes)
         return cli_usage("--json asks nothing: give --yes after comparing the words");
@@ -150,7 +146,9 @@ static int site_revoke(int argc, char **argv)
         return CLI_OK;
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *reason = cli_take_option(&argc, argv, "--reason");
-    if (argc != 3 || left_over(argc, argv) || !reason)
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 3 || !reason)
         return cli_usage("site revoke needs a consortium, a name and --reason; --help tells more");
     if (strlen(reason) >= ROSTER_REASON_BYTES)
         return cli_usage("a reason has at most %d bytes", ROSTER_REASON_BYTES - 1);
@@ -229,7 +227,9 @@ static int site_list(int argc, char **argv)
     if (helped(&argc, argv, help))
         return CLI_OK;
     bool json = cli_take_flag(&argc, argv, "--json");
-    if (argc != 2 || left_over(argc, argv))
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 2)
         return cli_usage("site list needs a consortium; --help tells more");
     CLEANUP(free_pointer) struct roster *roster = NULL;
     struct consortium c;
@@ -256,7 +256,9 @@ static int site_release(int argc, char **argv)
     const char *folder = cli_take_option(&argc, argv, "--as");
     const char *study = cli_take_option(&argc, argv, "--study");
     const char *reason = cli_take_option(&argc, argv, "--reason");
-    if (argc != 2 || left_over(argc, argv) || !study || !reason)
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
+    if (argc != 2 || !study || !reason)
         return cli_usage("site release needs a name, --study and --reason; --help tells more");
     struct client_reply reply;
     struct why why;

@@ -124,6 +124,8 @@ int cmd_status(int argc, char **argv)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc > 2)
         return cli_usage("status takes at most one study; --help tells more");
     const char *study = argc == 2 ? argv[1] : NULL;
@@ -151,6 +153,8 @@ static int change(int argc, char **argv, const char *verb, const char *usage)
     }
     bool json = cli_take_flag(&argc, argv, "--json");
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("%s takes one study; --help tells more", verb);
     struct client_reply reply = {0};

@@ -268,6 +268,8 @@ int cmd_validate(int argc, char **argv)
     const char *study = cli_take_option(&argc, argv, "--study");
     const char *sites = cli_take_option(&argc, argv, "--sites");
     const char *task = cli_take_option(&argc, argv, "--task");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 1 || (!list && !model == !study) || (sites && strlen(sites) >= SITES_TEXT_MAX))
         return cli_usage("validate takes --model or --study; --help tells more");
     if (list)

@@ -40,4 +40,9 @@ bool cli_take_flag(int *argc, char **argv, const char *flag);
 /* Removes "--name VALUE" or "--name=VALUE" from argv and returns VALUE, or NULL when absent. */
 const char *cli_take_option(int *argc, char **argv, const char *name);
 
+/* Whether an argument that begins with "-" is left once all options are taken: one that the command
+ * does not have, or that lacks its value. Says so on stderr; the caller returns CLI_USAGE before it
+ * looks at anything else. */
+bool cli_odd_option(int argc, char **argv);
+
 #endif

@@ -23,6 +23,24 @@ done
 for command in enrol run policy check-data approve refuse budget show head; do
     check "the site's $command, too" help_of "$agent" $command
 done
+# An option that is none is told before anything else is asked for: an identity, a file, a folder.
+odd() { # odd PROGRAM COMMAND...: each refuses it by its name
+    odd_program=$1
+    shift
+    for odd_command in "$@"; do
+        # shellcheck disable=SC2086
+        refuses 2 "'--bogus' is not an option" env -u CONSILIUM_IDENTITY "$odd_program" $odd_command --bogus || return 1
+    done
+}
+check "an option that no command has" odd "$consilium" "init x" "site request x" "site install x y" "site approve x y" \
+    "site revoke x y" "site release x" "site list x" "plan check x" "simulate" "launch x" "watch x" "status" "report x" \
+    "gate explain x" "gate look x" "gate policy show" "gate pccp show" "gate pccp check x" "gate ledger" "validate" \
+    "monitor start x" "monitor stop x" "monitor list" "monitor show x" "monitor look x" "incident open x" \
+    "incident list" "incident close x" "model list" "model show x" "model promote x" "model rollback x" \
+    "model export x" "model passport x" "audit export" "audit verify x" "audit prove x" "privacy statement x" \
+    "privacy ledger x" "privacy check x" "stop x" "resume x" "aggregate" "codec stats"
+check "and none of the site's" odd "$agent" "enrol x" "run x" "policy x" "check-data x" "approve x y" "budget x" "show x" "head x"
+check "an option without its value" refuses 2 "'--as' is not an option of status, or lacks its value" "$consilium" status --as
 check "the policy of a folder that is not there" refuses 2 "no such folder" "$agent" policy "$dir/nowhere"
 
 # array NAME DESCR ORDER: a .npy file of two rows of two doubles, or said to be of another kind.
