@@ -68,8 +68,9 @@ static void describe_site(json_t *entry, const struct study *study, const struct
     default:
         if (task)
             put_text(entry, "reason", task->sites[effect->site].reason);
-        if (task && effect->note == NOTE_DECLINED)
-            put_text(entry, "decline", message_decline_name(task->sites[effect->site].decline));
+        if (task && (effect->note == NOTE_DECLINED || effect->note == NOTE_REFUSED ||
+                     effect->note == NOTE_MISSED))
+            put_text(entry, "status", study_part_absence(&task->sites[effect->site]));
     }
 }
 

@@ -162,7 +162,7 @@ static void follow_site(struct replay_study *study, const char *kind, const json
         part->standing = STANDING_MISSED;
     else if (strcmp(kind, "revoked") == 0)
         part->standing = STANDING_OUT;
-    part->decline = decline_of(text_of(entry, "decline"));
+    part->decline = decline_of(text_of(entry, "status"));
     reason_set(part->reason, text_of(entry, "reason"));
 }
 

@@ -187,6 +187,9 @@ struct result study_wants(const struct study *study, uint32_t site, uint32_t tas
  * or was revoked. For a site whose result was taken it says nothing. */
 const char *study_absence(const struct study *study, uint32_t site);
 
+/* The same of a part in some task; NULL for a site that gave its result or was not asked. */
+const char *study_part_absence(const struct round_site *part);
+
 /* How flags become reputation and quarantine in this study. */
 struct anomaly_policy study_conduct_policy(const struct study *study);
 

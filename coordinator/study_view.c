@@ -162,10 +162,9 @@ struct result study_wants(const struct study *study, uint32_t site, uint32_t tas
     return DONE;
 }
 
-const char *study_absence(const struct study *study, uint32_t site)
+const char *study_part_absence(const struct round_site *part)
 {
-    const struct round_site *part = &study->task.sites[site];
-    switch (site < study->task.sites_count ? part->standing : STANDING_OUT) {
+    switch (part->standing) {
     case STANDING_DECLINED:
         return message_decline_name(part->decline);
     case STANDING_REFUSED:
@@ -180,6 +179,15 @@ const char *study_absence(const struct study *study, uint32_t site)
     case STANDING_COUNTED:
         break;
     }
+    return NULL;
+}
+
+const char *study_absence(const struct study *study, uint32_t site)
+{
+    bool asked = site < study->task.sites_count;
+    const char *word = asked ? study_part_absence(&study->task.sites[site]) : NULL;
+    if (word)
+        return word;
     switch (study->members[site].verdict) {
     case MEMBER_REVOKED:
         return "revoked";

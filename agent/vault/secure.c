@@ -86,9 +86,11 @@ static bool in_turn(const struct secure_round *round, const struct ledger_task *
 }
 
 struct result secure_fits(const struct vault *vault, const struct ledger_study *study,
-                          uint32_t task, const struct message_task *order, struct why *why)
+                          uint32_t task, const struct message_task *order, struct refusal *refusal)
 {
     const struct plan *plan = &vault->room->plan;
+    struct why *why = &refusal->why;
+    refusal->kind = DECLINE_REFUSED;
     uint32_t stage = task_stage(order->kind);
     if (stage == 0 || (!plan->aggregation.secure && order->kind == TASK_TRAIN))
         return DONE;
@@ -104,6 +106,7 @@ struct result secure_fits(const struct vault *vault, const struct ledger_study *
                       ": a second one could tell single sites apart",
                       order->round);
     const struct secure_round *round = find(vault, study->name);
+    refusal->kind = DECLINE_FAILED;
     if (order->kind != TASK_KEYS && (!round || !in_turn(round, &study->task, task, order)))
         return failed(why, RESULT_REFUSED,
                       "this site has no keys for round %" PRIu32

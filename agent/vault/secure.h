@@ -15,6 +15,7 @@
 #ifndef CONSILIUM_VAULT_SECURE_H
 #define CONSILIUM_VAULT_SECURE_H
 
+#include "agent/vault/after.h"
 #include "agent/vault/vault.h"
 #include "proto/payload.h"
 #include "proto/payload_secure.h"
@@ -22,11 +23,11 @@
 enum { SECURE_ROUNDS_MAX = 8 /* secure studies under way at a time */ };
 
 /* Whether the order may be begun: it fits the plan's mode, the round was not revealed before, and
- * the round's earlier stages happened in this process. Changes nothing. RESULT_REFUSED with a
- * sentence for the coordinator. */
+ * the round's earlier stages happened in this process. Changes nothing. RESULT_REFUSED with
+ * type and sentence for the coordinator. */
 struct result secure_fits(const struct vault *vault, const struct ledger_study *study,
                           uint32_t task, const struct message_task *order,
-                          struct why *why) MUST_CHECK;
+                          struct refusal *refusal) MUST_CHECK;
 
 /* Carries out any stage but TRAIN, given its input's plaintext; the ledger has the task as begun.
  * Sentences of errors hold nothing of patients. */

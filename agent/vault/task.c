@@ -73,8 +73,7 @@ static struct result order_fits(const struct vault *vault, const struct ledger_s
     refusal->kind = DECLINE_LATE;
     if (clock_unix_ms() > o->deadline_ms + DEADLINE_GRACE_MS)
         return failed(why, RESULT_REFUSED, "the task came after its deadline");
-    refusal->kind = DECLINE_REFUSED;
-    TRY(secure_fits(vault, study, order->task, o, why));
+    TRY(secure_fits(vault, study, order->task, o, refusal));
     refusal->kind = DECLINE_BUDGET;
     /* A secure round is counted by its reveals: a masked update that is never opened tells nothing.
      */

@@ -27,6 +27,7 @@ struct view {
     double auroc;     /* of the last evaluation */
     double score;     /* loss, where there is no AUROC */
     json_t *budgets;  /* owned: by site, [spent, granted] */
+    json_t *absent;   /* owned: by site, why the open task has no result of it: one fixed word */
     bool over, finished;
     char line[256]; /* of the open task, drawn again on a terminal */
 };
@@ -54,6 +55,18 @@ static void print_names(const char *label, const json_t *names)
     json_array_foreach(names, i, name) printf("%s %s", i ? "," : "", json_string_value(name));
 }
 
+/* Who gave no result in the round, each with the word that records and the report have for it. */
+static void print_absent(const struct view *view)
+{
+    const char *site, *before = "  without: ";
+    json_t *word;
+    json_object_foreach(view->absent, site, word)
+    {
+        printf("%s%s (%s)", before, site, json_string_value(word));
+        before = ", ";
+    }
+}
+
 static void print_round(struct view *view, const json_t *event)
 {
     long long number = json_integer_value(json_object_get(event, "round"));
@@ -69,9 +82,7 @@ static void print_round(struct view *view, const json_t *event)
         printf("  AUROC %.4f", view->auroc);
     if (view->epsilon > 0)
         printf("  epsilon %.3f", view->epsilon);
-    print_names("refused", json_object_get(event, "refused"));
-    print_names("declined", json_object_get(event, "declined"));
-    print_names("missed", json_object_get(event, "missed"));
+    print_absent(view);
     print_names("set aside", json_object_get(event, "set_aside"));
     putchar('\n');
 }
@@ -138,6 +149,18 @@ static void note_budget(struct view *view, const json_t *event, double spent)
                             json_pack("[f, f]", spent, granted));
 }
 
+/* Keeps the word of a site without a result until it gives one or another task opens. */
+static void note_absence(struct view *view, const char *kind, const json_t *event)
+{
+    const char *site = text_of(event, "site"), *word = text_of(event, "status");
+    if (strcmp(kind, "task-opened") == 0)
+        json_object_clear(view->absent);
+    else if (strcmp(kind, "counted") == 0 || strcmp(kind, "set-aside") == 0)
+        json_object_del(view->absent, site);
+    else if (word[0] && site[0])
+        json_object_set_new(view->absent, site, json_string(word));
+}
+
 static void print_budgets(const struct view *view)
 {
     const char *site;
@@ -159,6 +182,7 @@ static void show(struct view *view, const json_t *event)
     double spent = json_number_value(json_object_get(event, "epsilon_spent"));
     view->epsilon = fmax(view->epsilon, spent);
     note_budget(view, event, spent);
+    note_absence(view, kind, event);
     if (strcmp(kind, "task-completed") == 0) {
         print_round(view, event);
     } else if (strcmp(kind, "model") == 0) {
@@ -168,7 +192,8 @@ static void show(struct view *view, const json_t *event)
     } else if (strcmp(kind, "gate") == 0) {
         printf("      gate: %s (consilium gate explain tells why)\n", text_of(event, "decision"));
     } else if (is_any(kind, SITE_NEWS)) {
-        printf("      %s %s%s%s\n", text_of(event, "site"), kind,
+        const char *word = text_of(event, "status"); /* the type, where it is an absence */
+        printf("      %s %s%s%s\n", text_of(event, "site"), word[0] ? word : kind,
                text_of(event, "reason")[0] ? ": " : "", text_of(event, "reason"));
     } else if (is_any(kind, STUDY_NEWS)) {
         printf("study %s%s%s\n", kind, text_of(event, "reason")[0] ? ": " : "",
@@ -265,11 +290,14 @@ int cmd_watch(int argc, char **argv)
     }
     struct view view = {.json = cli_take_flag(&argc, argv, "--json"),
                         .terminal = isatty(STDOUT_FILENO),
-                        .auroc = (double)NAN,
-                        .budgets = json_object()};
+                        .auroc = (double)NAN};
     const char *folder = cli_take_option(&argc, argv, "--as");
+    if (cli_odd_option(argc, argv))
+        return CLI_USAGE;
     if (argc != 2)
         return cli_usage("watch takes one study; --help tells more");
+    view.budgets = json_object();
+    view.absent = json_object();
     struct client *client = NULL;
     struct why why;
     struct result r = client_open(folder, &client, &why);
@@ -279,6 +307,7 @@ int cmd_watch(int argc, char **argv)
     if (!view.json)
         print_budgets(&view);
     json_decref(view.budgets);
+    json_decref(view.absent);
     client_close(client);
     if (!ok(r))
         return cli_fail(r, &why);

@@ -55,6 +55,14 @@ check "the vault takes part in the next round" within 60 counted_oslo
 silent_site() { freeze bern && power_cut bonn && thaw bern && within 60 told "[0-9]*: missed bonn"; }
 check "a site falls silent in a round" silent_site
 check "the study finishes" finish rough 150
+watched() {
+    by ada watch rough >"$dir/watch.txt" && grep -qE "$1" "$dir/watch.txt" || {
+        cat "$dir/watch.txt"
+        return 1
+    }
+}
+check "whoever watches reads the records' words for absence" watched 'bonn timeout'
+check "and those of a site that declined" watched 'oslo failed: .*keys for round'
 check "with all its rounds" holds "$dir/rough/report.json" "r['rounds_completed'] == 20"
 check "rounds closed without the silent site" holds "$dir/rough/report.json" \
     "any(len(x['counted']) == 3 for x in r['rounds'] if x['completed'])"
