@@ -135,8 +135,10 @@ def main():
     parser.add_argument("--hostile", help="sites, by commas (default: every site in turn)")
     parser.add_argument("--attacks", help="names, by commas (default: the gallery)")
     parser.add_argument("--epsilon", help="instead of the plan's")
+    parser.add_argument("--fold", help="instead of the plan's")
     parser.add_argument("--max-share", default="0.3", help="of the largest site's weight, under robust rules")
     parser.add_argument("--repeat", type=int, default=1, help="runs to average, with privacy noise")
+    parser.add_argument("--honest-repeat", type=int, help="the same for the honest sites alone (default: --repeat)")
     parser.add_argument("--private-as", help="a plan whose training, privacy and compression are taken")
     parser.add_argument("--byzantine", default="1", help="f of the robust rules")
     parser.add_argument("--momentum", help="site_momentum under robust rules")
@@ -151,6 +153,8 @@ def main():
     changes = [(r"^( *every:).*", rf"\1 {rounds}")]
     if options.epsilon:
         changes.append((r"^( *epsilon:).*", rf"\1 {options.epsilon}"))
+    if options.fold:
+        changes.append((r"^( *fold_value:).*", rf'\1 "{options.fold}"'))
     text = variant(text, changes)
     text = re.sub(r"^ *byzantine:.*\n", "", text, flags=re.M)
     gallery = subprocess.run([options.consilium, "simulate", "--attack", "list", "--json"],
@@ -168,7 +172,7 @@ def main():
             alone = variant(text, [(r"^sites:.*", f"sites: [{', '.join(honest)}]"),
                                    (r"^( *rule:).*", r"\1 weighted-mean")])
             base[hostile] = mean([auroc(run(options, alone, None, None, folder), rows, honest)
-                                  for _ in range(options.repeat)])
+                                  for _ in range(options.honest_repeat or options.repeat)])
             if base[hostile] is None:
                 raise SystemExit(f"no model comes of the sites without {hostile}")
             print(f"honest without {hostile}: AUROC {base[hostile]:.4f}", flush=True)
@@ -197,7 +201,8 @@ def main():
                         pair = lifts[rule, hostile, attack], lifts.get((rule, hostile, None))
                         backdoor = max(backdoor or pair, pair)
                     if at_honest is not None:
-                        each.append(f"{hostile} {shown(base[hostile] - at_honest)}")
+                        alone = f" ({shown(base[hostile] - min(draws))})" if options.repeat > 1 else ""
+                        each.append(f"{hostile} {shown(base[hostile] - at_honest)}{alone}")
                         lost = base[hostile] - at_honest
                         loss = lost if loss is None else max(loss, lost)
                         lost = base[hostile] - min(draws)

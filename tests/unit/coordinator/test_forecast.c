@@ -14,7 +14,8 @@
 
 #include <cmocka.h>
 
-/* A shipped plan with one hostile site expected and these further lines under its aggregation. */
+/* A shipped plan with one hostile site expected and these further lines under its aggregation; one
+ * that expects it by itself stays as it is. */
 static struct forecast foresee(const char *name, double epsilon, const char *more,
                                uint64_t patients)
 {
@@ -31,10 +32,13 @@ static struct forecast foresee(const char *name, double epsilon, const char *mor
     plan_free(&plan);
     static const char RULE[] = "  rule: weighted-mean\n";
     char *rule = strstr(from, RULE);
-    assert_non_null(rule);
-    *rule = '\0';
-    snprintf(text, sizeof text, "%s  rule: nnm+trimmed-mean\n  byzantine: 1\n%s%s", from, more,
-             rule + strlen(RULE));
+    if (rule)
+        *rule = '\0';
+    else
+        assert_non_null(strstr(from, "byzantine: 1"));
+    snprintf(text, sizeof text, "%s%s%s%s", from,
+             rule ? "  rule: nnm+trimmed-mean\n  byzantine: 1\n" : "", more,
+             rule ? rule + strlen(RULE) : "");
     free(from);
     if (!ok(plan_parse(&plan, name, text, strlen(text), &why)))
         fail_msg("%s", why.text);
@@ -65,9 +69,12 @@ static void hidden_in_the_noise(void **state)
     assert_true(!warns(&large) && large.hidden_shift < f.hidden_shift / 9.0);
     struct forecast calm = foresee("tbi-private", 2.0, "  site_momentum: 0.9\n", 100);
     assert_true(!warns(&calm) && calm.hidden_shift < f.hidden_shift / 4.0);
-    struct forecast stroke = foresee("stroke-private", 2.0, "", 580);
-    assert_true(!warns(&stroke));
-    struct forecast strict = foresee("stroke-private", 1.0, "", 580);
+    struct forecast twenty = foresee("stroke-private", 2.0, "", 580);
+    assert_true(warns(&twenty));
+    /* Few rounds and a short clip norm: what the evidence on stroke rests on. */
+    struct forecast six = foresee("stroke-robust", 2.0, "", 580);
+    assert_true(!warns(&six) && six.hidden_shift < 0.4 * twenty.hidden_shift);
+    struct forecast strict = foresee("stroke-robust", 0.5, "", 580);
     assert_true(warns(&strict));
 }
 

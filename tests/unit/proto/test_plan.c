@@ -219,7 +219,8 @@ static void shipped_plans_are_good(void **state)
 {
     (void)state;
     static const char *const names[] = {"stroke",        "stroke-encoded", "stroke-private",
-                                        "stroke-secure", "thyroid",        "heart"};
+                                        "stroke-secure", "stroke-robust",  "thyroid",
+                                        "heart"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[1024];
         struct plan plan;
