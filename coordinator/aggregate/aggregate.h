@@ -43,14 +43,18 @@ struct agg_params {
     size_t f;          /* rows that may be hostile */
     size_t m;          /* multikrum: rows kept; 0 = n-f */
     size_t neighbours; /* krum family; 0 = the convention of the rule */
-    size_t iterations; /* T of geomedian, L of centered clipping; 0 = default */
-    double nu;         /* geomedian smoothing; 0 = scale-free */
-    double tau;        /* clipping radius (0 = median distance to v0); attack strength */
-    double c;          /* clip norm */
-    double trim_mass;  /* weighted trimmed mean, in the unit of w */
+    bool has_iterations;
+    size_t iterations; /* T of geomedian, L of centered clipping */
+    bool has_nu;
+    double nu; /* geomedian smoothing; not given = scale-free, or 0.1 for the smoothed one */
+    bool has_tau;
+    double tau;       /* clipping radius, not given = median distance to v0; attack strength */
+    double c;         /* clip norm; 0 = not given */
+    double trim_mass; /* weighted trimmed mean, in the unit of w */
     bool has_trim_mass;
-    double alpha;       /* largest share of f rows after truncating w; 0 = no truncation */
-    double filter_frac; /* dnc; 0 = 1 */
+    double alpha; /* largest share of f rows after truncating w; 0 = not given, no truncation */
+    bool has_filter_frac;
+    double filter_frac; /* dnc; not given = 1 */
     size_t s;           /* bucket size; 0 = not given */
     size_t idx;         /* monna's pivot */
     uint32_t *perm;     /* bucketing permutation, owned, perm_length entries; NULL = not given */

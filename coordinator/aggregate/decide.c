@@ -107,7 +107,7 @@ static struct result decide_spectral(enum agg_kind kind, struct pipeline *s, con
     for (size_t i = 0; i < n; i++)
         c[i] = 1.0;
     centred_gram(s, c, gram);
-    double part = s->p->filter_frac > 0.0 ? s->p->filter_frac : 1.0;
+    double part = s->p->has_filter_frac ? s->p->filter_frac : 1.0;
     return solve_dnc(n, s->p->f, part, gram, weight, c, why);
 }
 

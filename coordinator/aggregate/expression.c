@@ -2,10 +2,38 @@
 /* Rule expressions: parsing, canonical name, and whether one is defined for n rows. */
 #include "coordinator/aggregate/aggregate.h"
 
+#include "proto/base/text.h"
+
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { RULE_TYPO_MAX = 2 };
+
+static struct result no_such_rule(const char *name, size_t length, struct why *why)
+{
+    char given[AGG_NAME_BYTES];
+    size_t nearest = 0;
+    int distance = RULE_TYPO_MAX + 1;
+    for (size_t i = 0; i < length; i++)
+        given[i] = name[i] == '_' ? '-' : (char)tolower((unsigned char)name[i]);
+    given[length] = '\0';
+    for (size_t i = 0; i < AGG_KINDS; i++) {
+        int far = text_distance(given, AGG_RULES[i].name);
+        if (far < distance) {
+            distance = far;
+            nearest = i;
+        }
+    }
+    if (length > 0 && distance <= RULE_TYPO_MAX)
+        return failed(why, RESULT_INPUT,
+                      "no rule '%.*s', did you mean '%s'? 'consilium aggregate --list' names them",
+                      (int)length, name, AGG_RULES[nearest].name);
+    return failed(why, RESULT_INPUT, "no rule '%.*s'; 'consilium aggregate --list' names them",
+                  (int)length, name);
+}
 
 struct result agg_rule_parse(const char *expression, struct agg_rule *rule, struct why *why)
 {
@@ -18,9 +46,7 @@ struct result agg_rule_parse(const char *expression, struct agg_rule *rule, stru
         size_t length = strcspn(at, "+");
         const struct agg_descriptor *found = agg_find(at, length);
         if (!found)
-            return failed(why, RESULT_INPUT,
-                          "no rule '%.*s'; 'consilium aggregate --list' names them", (int)length,
-                          at);
+            return no_such_rule(at, length, why);
         if (rule->stages == AGG_STAGES_MAX)
             return failed(why, RESULT_INPUT, "'%s' has more than %d stages", expression,
                           AGG_STAGES_MAX);

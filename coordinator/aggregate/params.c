@@ -10,31 +10,37 @@
 
 enum param_type { PARAM_COUNT, PARAM_REAL, PARAM_WEIGHTS, PARAM_PERMUTATION, PARAM_POINT };
 
-/* Each parameter once: its type, where it lives, and its largest value when a count. */
+enum { NO_FLAG = 4096 };
+#define AT(member) offsetof(struct agg_params, member)
+
+/* Each parameter once: its type, where it lives, its bounds when a count (a real one is finite and
+ * not negative, and above zero where least says so), and the flag that it was given. Without a flag
+ * zero means "not given" and is refused. */
 static const struct param {
     const char *name;
     enum param_type type;
     size_t offset;
-    double most;
+    double least, most;
+    size_t flag;
 } PARAMS[] = {
-    {"f", PARAM_COUNT, offsetof(struct agg_params, f), AGG_ROWS_MAX},
-    {"m", PARAM_COUNT, offsetof(struct agg_params, m), AGG_ROWS_MAX},
-    {"neighbours", PARAM_COUNT, offsetof(struct agg_params, neighbours), AGG_ROWS_MAX},
-    {"T", PARAM_COUNT, offsetof(struct agg_params, iterations), AGG_ITERATIONS_MAX},
-    {"L", PARAM_COUNT, offsetof(struct agg_params, iterations), AGG_ITERATIONS_MAX},
-    {"s", PARAM_COUNT, offsetof(struct agg_params, s), AGG_ROWS_MAX},
-    {"idx", PARAM_COUNT, offsetof(struct agg_params, idx), AGG_ROWS_MAX},
-    {"nu", PARAM_REAL, offsetof(struct agg_params, nu), 0},
-    {"tau", PARAM_REAL, offsetof(struct agg_params, tau), 0},
-    {"c", PARAM_REAL, offsetof(struct agg_params, c), 0},
-    {"trim_mass", PARAM_REAL, offsetof(struct agg_params, trim_mass), 0},
-    {"alpha", PARAM_REAL, offsetof(struct agg_params, alpha), 0},
-    {"filter_frac", PARAM_REAL, offsetof(struct agg_params, filter_frac), 0},
-    {"w", PARAM_WEIGHTS, 0, 0},
-    {"perm", PARAM_PERMUTATION, 0, 0},
-    {"z0", PARAM_POINT, offsetof(struct agg_params, z0), 0},
-    {"v0", PARAM_POINT, offsetof(struct agg_params, v0), 0},
-    {"g0", PARAM_POINT, offsetof(struct agg_params, g0), 0},
+    {"f", PARAM_COUNT, AT(f), 0, AGG_ROWS_MAX, AT(has_f)},
+    {"m", PARAM_COUNT, AT(m), 1, AGG_ROWS_MAX, NO_FLAG},
+    {"neighbours", PARAM_COUNT, AT(neighbours), 1, AGG_ROWS_MAX, NO_FLAG},
+    {"T", PARAM_COUNT, AT(iterations), 0, AGG_ITERATIONS_MAX, AT(has_iterations)},
+    {"L", PARAM_COUNT, AT(iterations), 0, AGG_ITERATIONS_MAX, AT(has_iterations)},
+    {"s", PARAM_COUNT, AT(s), 1, AGG_ROWS_MAX, NO_FLAG},
+    {"idx", PARAM_COUNT, AT(idx), 0, AGG_ROWS_MAX, NO_FLAG},
+    {"nu", PARAM_REAL, AT(nu), 0, 0, AT(has_nu)},
+    {"tau", PARAM_REAL, AT(tau), 0, 0, AT(has_tau)},
+    {"c", PARAM_REAL, AT(c), 1, 0, NO_FLAG},
+    {"trim_mass", PARAM_REAL, AT(trim_mass), 0, 0, AT(has_trim_mass)},
+    {"alpha", PARAM_REAL, AT(alpha), 1, 0, NO_FLAG},
+    {"filter_frac", PARAM_REAL, AT(filter_frac), 0, 0, AT(has_filter_frac)},
+    {"w", PARAM_WEIGHTS, 0, 0, 0, NO_FLAG},
+    {"perm", PARAM_PERMUTATION, 0, 0, 0, NO_FLAG},
+    {"z0", PARAM_POINT, AT(z0), 0, 0, NO_FLAG},
+    {"v0", PARAM_POINT, AT(v0), 0, 0, NO_FLAG},
+    {"g0", PARAM_POINT, AT(g0), 0, 0, NO_FLAG},
 };
 
 static bool same_param(const char *table_name, const char *given)
@@ -73,26 +79,32 @@ void agg_rule_set_f(struct agg_rule *rule, size_t f)
     rule->params.has_f = true;
 }
 
+static void note_given(struct agg_params *p, const struct param *param)
+{
+    if (param->flag != NO_FLAG)
+        *(bool *)(void *)((char *)p + param->flag) = true;
+}
+
 static struct result set_count(struct agg_params *p, const struct param *param, double value,
                                struct why *why)
 {
-    if (!(value >= 0.0 && value <= param->most && value == floor(value)))
-        return failed(why, RESULT_INPUT, "%s must be a whole number from 0 to %.0f", param->name,
-                      param->most);
+    if (!(value >= param->least && value <= param->most && value == floor(value)))
+        return failed(why, RESULT_INPUT, "%s must be a whole number from %.0f to %.0f", param->name,
+                      param->least, param->most);
     *(size_t *)(void *)((char *)p + param->offset) = (size_t)value;
-    if (strcmp(param->name, "f") == 0)
-        p->has_f = true;
+    note_given(p, param);
     return DONE;
 }
 
 static struct result set_real(struct agg_params *p, const struct param *param, double value,
                               struct why *why)
 {
-    if (!(value >= 0.0) || !isfinite(value))
-        return failed(why, RESULT_INPUT, "%s must be finite and not negative", param->name);
+    bool positive = param->least > 0.0;
+    if (!(positive ? value > 0.0 : value >= 0.0) || !isfinite(value))
+        return failed(why, RESULT_INPUT, "%s must be finite and %s", param->name,
+                      positive ? "above zero" : "not negative");
     *(double *)(void *)((char *)p + param->offset) = value;
-    if (strcmp(param->name, "trim_mass") == 0)
-        p->has_trim_mass = true;
+    note_given(p, param);
     return DONE;
 }
 
@@ -160,7 +172,9 @@ struct result agg_rule_set_numbers(struct agg_rule *rule, const char *name, size
 {
     const struct param *param = find_param(name);
     if (!param)
-        return failed(why, RESULT_INPUT, "no rule has a parameter '%.40s'", name);
+        return failed(why, RESULT_INPUT,
+                      "no rule has a parameter '%.40s'; 'consilium aggregate --list' shows them",
+                      name);
     if (count > AGG_COORDINATES_MAX)
         return failed(why, RESULT_INPUT, "%s has too many entries", param->name);
     struct agg_params *p = &rule->params;
@@ -244,7 +258,9 @@ struct result agg_rule_set(struct agg_rule *rule, const char *name, const char *
 {
     const struct param *param = find_param(name);
     if (!param)
-        return failed(why, RESULT_INPUT, "no rule has a parameter '%.40s'", name);
+        return failed(why, RESULT_INPUT,
+                      "no rule has a parameter '%.40s'; 'consilium aggregate --list' shows them",
+                      name);
     if (param->type == PARAM_POINT) {
         struct agg_point *point =
             (struct agg_point *)(void *)((char *)&rule->params + param->offset);

@@ -138,11 +138,11 @@ struct result plain_centered_clipping(const struct agg_params *p, const struct p
         share[i] = 1.0 / (double)n;
     start_at(&p->v0, AGG_POINT_ZERO, rows, squared, share, factor, out);
     double tau = p->tau;
-    size_t turns = p->iterations ? p->iterations : 1;
+    size_t turns = p->has_iterations ? p->iterations : 1;
     for (size_t turn = 0; turn < turns; turn++) {
         for (size_t i = 0; i < n; i++)
             factor[i] = plain_distance(d, rows->x[i], out);
-        if (!(tau > 0.0)) {
+        if (!p->has_tau && turn == 0) {
             memcpy(memory + 2 * n, factor, n * sizeof *factor);
             tau = order_median(n, memory + 2 * n);
         }

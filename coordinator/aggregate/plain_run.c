@@ -164,7 +164,7 @@ static struct result run_spectral(enum agg_kind kind, const struct agg_params *p
     for (size_t i = 0; i < n; i++)
         coef[i] = 1.0;
     centred_gram(&context, coef, gram);
-    double part = p->filter_frac > 0.0 ? p->filter_frac : 1.0;
+    double part = p->has_filter_frac ? p->filter_frac : 1.0;
     return solve_dnc(n, p->f, part, gram, rows->weight, coef, why);
 }
 

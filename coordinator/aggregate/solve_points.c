@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Stands for a nu of zero: a row at the very point then outweighs all others, as in the limit. */
+static const double NU_LEAST = 1e-300;
+
 struct weiszfeld weiszfeld_schedule(enum agg_kind kind, const struct agg_params *p)
 {
     switch (kind) {
@@ -19,12 +22,13 @@ struct weiszfeld weiszfeld_schedule(enum agg_kind kind, const struct agg_params 
         return (struct weiszfeld){AGG_POINT_MEAN, 1e-12, 10000, 1e-13, 1.0};
     case AGG_GEOMEDIAN_SMOOTHED:
     case AGG_WEIGHTED_GEOMEDIAN_SMOOTHED:
-        return (struct weiszfeld){AGG_POINT_ZERO, p->nu > 0.0 ? p->nu : 0.1,
-                                  p->iterations ? p->iterations : 3, -1.0, 0.0};
+        return (struct weiszfeld){AGG_POINT_ZERO, p->has_nu ? fmax(p->nu, NU_LEAST) : 0.1,
+                                  p->has_iterations ? p->iterations : 3, -1.0, 0.0};
     default:
         /* A row itself is no start: its distance of zero would hold the iteration there. */
-        return (struct weiszfeld){AGG_POINT_MAJORITY, p->nu, p->iterations ? p->iterations : 32,
-                                  p->iterations ? -1.0 : 1e-5, 0.0};
+        return (struct weiszfeld){AGG_POINT_MAJORITY, p->has_nu ? fmax(p->nu, NU_LEAST) : 0.0,
+                                  p->has_iterations ? p->iterations : 32,
+                                  p->has_iterations ? -1.0 : 1e-5, 0.0};
     }
 }
 
@@ -168,11 +172,11 @@ struct result solve_centered_clipping(const struct agg_params *p, const struct s
         share[i] = 1.0 / (double)n;
     TRY(start_at(&p->v0, AGG_POINT_ZERO, cloud, share, c, why));
     double tau = p->tau;
-    size_t turns = p->iterations ? p->iterations : 1;
+    size_t turns = p->has_iterations ? p->iterations : 1;
     for (size_t turn = 0; turn < turns; turn++) {
         double form = apply(cloud, c, image);
         distances(cloud, image, form, factor);
-        if (!(tau > 0.0)) {
+        if (!p->has_tau && turn == 0) {
             memcpy(memory + 3 * m, factor, n * sizeof *factor);
             tau = order_median(n, memory + 3 * m);
         }

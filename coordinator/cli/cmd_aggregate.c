@@ -36,12 +36,22 @@ static const char HELP[] =
 
 enum { WEIGHTS_BYTES_MAX = 1 << 20 };
 
-/* Notes for readers that stand among the parameters of a reference manifest. */
-#define MANIFEST_NOTES "matches_flower iters"
+/* A note for readers that stands among the parameters of a reference manifest. */
+#define MANIFEST_NOTES "matches_flower"
+
+enum { PARAMS_MAX = 32, PARAM_NAME_BYTES = 32 };
+
+/* Parameters that were set already: none may be given twice, whichever option gave it. */
+struct given {
+    char name[PARAMS_MAX][PARAM_NAME_BYTES];
+    size_t count;
+};
 
 struct request {
     struct agg_rule rule;
     struct npy in;
+    struct given given;
+    const char *weights; /* the file, or NULL */
     const char *out;
     unsigned threads;
     bool explain;
@@ -73,7 +83,7 @@ static struct result set_from_npy(struct agg_rule *rule, const char *name, const
                  : failed(why, RESULT_SYSTEM, "no memory for %zu numbers", count);
     }
     npy_close(&file);
-    return r;
+    return ok(r) ? r : failed_in(why, r, "%s", path);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -129,14 +139,29 @@ static void remark_unused(const struct agg_rule *rule, const char *name)
                 text, name);
 }
 
-static struct result set_params(struct agg_rule *rule, bool truncate, int *argc, char **argv,
-                                struct why *why)
+static struct result once(struct given *given, const char *name, struct why *why)
 {
+    char plain[PARAM_NAME_BYTES];
+    snprintf(plain, sizeof plain, "%s", name);
+    for (char *c = plain; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    for (size_t i = 0; i < given->count; i++)
+        if (strcmp(given->name[i], plain) == 0)
+            return failed(why, RESULT_INPUT, "the parameter %s is given twice", plain);
+    if (given->count == PARAMS_MAX)
+        return failed(why, RESULT_INPUT, "more than %d parameters are given", PARAMS_MAX);
+    memcpy(given->name[given->count++], plain, sizeof plain);
+    return DONE;
+}
+
+static struct result set_params(struct request *q, int *argc, char **argv, struct why *why)
+{
+    struct agg_rule *rule = &q->rule;
     for (;;) {
         const char *pair = cli_take_option(argc, argv, "--param");
         if (!pair)
             return DONE;
-        char name[32];
+        char name[PARAM_NAME_BYTES];
         size_t length = strcspn(pair, "=");
         if (pair[length] != '=' || length == 0 || length >= sizeof name)
             return failed(why, RESULT_INPUT, "--param takes NAME=VALUE, not '%.40s'", pair);
@@ -147,11 +172,17 @@ static struct result set_params(struct agg_rule *rule, bool truncate, int *argc,
             continue;
         if (lists("g0_rule", name)) /* the manifest's word for a g0 that has a name */
             memcpy(name, "g0", sizeof "g0");
+        TRY(once(&q->given, name, why));
+        if (lists("iters", name)) {
+            if (strcmp(value, "1") != 0)
+                return failed(why, RESULT_INPUT, "iters is 1: dnc-full is not drawn again");
+            continue;
+        }
         if (value[0] == '@')
             TRY(set_from_npy(rule, name, value + 1, why));
         else
             TRY(agg_rule_set(rule, name, value, why));
-        if (!truncate)
+        if (!q->truncate)
             remark_unused(rule, name);
     }
 }
@@ -247,37 +278,47 @@ static struct result write_truncated(const struct request *q, struct why *why)
     return npy_write(q->out, 1, 1, p->w_length, sizeof *out, out, why);
 }
 
+static struct result odd(const char *argument, struct why *why)
+{
+    return failed(why, RESULT_INPUT,
+                  "'%.60s' is not an option, is given twice or lacks its value; --help lists them",
+                  argument);
+}
+
 static struct result read_request(struct request *q, int *argc, char **argv, struct why *why)
 {
     const char *name = cli_take_option(argc, argv, "--rule");
     const char *f = cli_take_option(argc, argv, "--f");
-    const char *weights = cli_take_option(argc, argv, "--weights");
     const char *in = cli_take_option(argc, argv, "--in");
     const char *threads = cli_take_option(argc, argv, "--threads");
+    q->weights = cli_take_option(argc, argv, "--weights");
     q->out = cli_take_option(argc, argv, "--out");
     q->explain = cli_take_flag(argc, argv, "--explain");
     if (*argc > 1 && strcmp(argv[1], "--param") != 0)
-        return failed(why, RESULT_INPUT, "'%.60s' is not an option; --help lists them", argv[1]);
+        return odd(argv[1], why);
     if (!name || !q->out)
         return failed(why, RESULT_INPUT, "%s is needed; --help explains",
                       !name ? "--rule NAME" : "--out Y.npy");
     q->truncate = strcmp(name, "trunc-weights") == 0 || strcmp(name, "trunc_weights") == 0;
     TRY(agg_rule_parse(q->truncate ? "mean" : name, &q->rule, why));
-    if (f)
+    if (f) {
+        TRY(once(&q->given, "f", why));
         TRY(agg_rule_set(&q->rule, "f", f, why));
-    if (weights) {
+    }
+    if (q->weights) {
+        TRY(once(&q->given, "w", why));
         if (!q->truncate)
             remark_unused(&q->rule, "w");
-        TRY(set_weights(&q->rule, weights, why));
+        TRY(set_weights(&q->rule, q->weights, why));
     }
-    TRY(set_params(&q->rule, q->truncate, argc, argv, why));
+    TRY(set_params(q, argc, argv, why));
     char *end = NULL;
     unsigned long count = threads ? strtoul(threads, &end, 10) : 0;
     if (threads && (end == threads || *end != '\0' || count < 1 || count > AGG_THREADS_MAX))
         return failed(why, RESULT_INPUT, "--threads is a number from 1 to %d", AGG_THREADS_MAX);
     q->threads = (unsigned)count;
     if (*argc > 1)
-        return failed(why, RESULT_INPUT, "'%.60s' is not an option; --help lists them", argv[1]);
+        return odd(argv[1], why);
     if (q->truncate)
         return DONE;
     if (!in)
@@ -285,6 +326,9 @@ static struct result read_request(struct request *q, int *argc, char **argv, str
     TRY(npy_open(in, &q->in, why));
     if (q->in.columns == 0 || q->in.rows == 0)
         return failed(why, RESULT_INPUT, "%s is empty", in);
+    if (q->weights && q->rule.params.w_length != q->in.rows)
+        return failed(why, RESULT_INPUT, "%s has %zu weights for the %zu rows of %s", q->weights,
+                      q->rule.params.w_length, q->in.rows, in);
     return DONE;
 }
 

@@ -113,7 +113,8 @@ bool cli_odd_option(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1] != '\0') {
-            cli_usage("'%.60s' is not an option of %s, or lacks its value; --help lists them",
+            cli_usage("'%.60s' is not an option of %s, is given twice or lacks its value; --help "
+                      "lists them",
                       argv[i], argv[0]);
             return true;
         }

@@ -116,8 +116,11 @@ static struct result parse(const char *path, struct npy *npy, struct why *why)
     size_t elements = npy->rows * npy->columns;
     size_t offset = preamble + length;
     if (npy->map_bytes - offset != elements * element || offset % element)
-        return failed(why, RESULT_INPUT, "%s does not hold the %zu x %zu elements it says", path,
-                      npy->rows, npy->columns);
+        return failed(
+            why, RESULT_INPUT,
+            "%s does not hold the %zu x %zu elements it says: %zu bytes after its header, "
+            "not %zu; copy or save it again",
+            path, npy->rows, npy->columns, npy->map_bytes - offset, elements * element);
     const void *values = map + offset;
     if (element == sizeof(float))
         npy->f32 = values;
@@ -133,7 +136,10 @@ struct result npy_open(const char *path, struct npy *npy, struct why *why)
     struct stat status;
     if (fd < 0 || fstat(fd, &status) != 0)
         return failed(why, RESULT_INPUT, "cannot read %s: %s", path, strerror(errno));
-    if (!S_ISREG(status.st_mode) || status.st_size < PREAMBLE_V2)
+    if (!S_ISREG(status.st_mode))
+        return failed(why, RESULT_INPUT, "%s is a %s, not a .npy file", path,
+                      S_ISDIR(status.st_mode) ? "folder" : "pipe or device");
+    if (status.st_size < PREAMBLE_V2)
         return failed(why, RESULT_INPUT, "%s is not a .npy file", path);
     npy->map_bytes = (size_t)status.st_size;
     npy->map = mmap(NULL, npy->map_bytes, PROT_READ, MAP_PRIVATE, fd, 0);

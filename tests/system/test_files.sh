@@ -40,7 +40,7 @@ check "an option that no command has" odd "$consilium" "init x" "site request x"
     "model export x" "model passport x" "audit export" "audit verify x" "audit prove x" "privacy statement x" \
     "privacy ledger x" "privacy check x" "stop x" "resume x" "aggregate" "codec stats"
 check "and none of the site's" odd "$agent" "enrol x" "run x" "policy x" "check-data x" "approve x y" "budget x" "show x" "head x"
-check "an option without its value" refuses 2 "'--as' is not an option of status, or lacks its value" "$consilium" status --as
+check "an option without its value" refuses 2 "'--as' is not an option of status, is given twice or lacks its value" "$consilium" status --as
 check "the policy of a folder that is not there" refuses 2 "no such folder" "$agent" policy "$dir/nowhere"
 
 # array NAME DESCR ORDER: a .npy file of two rows of two doubles, or said to be of another kind.
@@ -67,6 +67,17 @@ check "an option that is missing" refuses 2 "out Y.npy is needed" \
     "$consilium" aggregate --rule mean --in "$dir/plain.npy"
 remarks() { "$consilium" aggregate --rule median --param tau=1 --in "$dir/plain.npy" --out "$dir/out.npy" 2>&1 | grep -q "median does not use the parameter tau"; }
 check "a parameter that the rule does not use" remarks
+check "a parameter given twice" refuses 2 "the parameter f is given twice" \
+    "$consilium" aggregate --rule trimmed-mean --f 0 --param f=0 --in "$dir/plain.npy" --out "$dir/out.npy"
+check "a rule with a typo" refuses 2 "did you mean 'trimmed-mean'" \
+    "$consilium" aggregate --rule nnm+trimed_mean --f 0 --in "$dir/plain.npy" --out "$dir/out.npy"
+check "a folder for an array" refuses 2 "is a folder" \
+    "$consilium" aggregate --rule mean --in "$dir" --out "$dir/out.npy"
+printf '1,2,3\n' >"$dir/weights.txt"
+check "weights that are too many, with both files" refuses 2 "weights.txt has 3 weights for the 2 rows of .*plain.npy" \
+    "$consilium" aggregate --rule weighted-mean --weights "$dir/weights.txt" --in "$dir/plain.npy" --out "$dir/out.npy"
+head -c 150 "$dir/plain.npy" >"$dir/short.npy"
+check "an array that was cut short" refuses 2 "22 bytes after its header, not 32" mean short
 printf '1\n-2\n' >"$dir/weights.txt"
 check "a weight below nothing, with its file" refuses 2 "weights.txt: weight 1 must be" \
     "$consilium" aggregate --rule weighted-mean --weights "$dir/weights.txt" --in "$dir/plain.npy" --out "$dir/out.npy"

@@ -136,6 +136,53 @@ static void parameters(void **state)
     agg_rule_free(&rule);
 }
 
+/* A zero that was given is a value like any other, and never "not given". */
+static void zero_is_a_value(void **state)
+{
+    enum { N = 3, D = 2 };
+    static const struct {
+        const char *rule, *set[3][2];
+        double expected[D];
+    } CASES[] = {
+        {"centered-clipping", {{"tau", "0"}, {"L", "3"}, {"v0", "row:1"}}, {4, 4}},
+        {"centered-clipping", {{"tau", "9"}, {"L", "0"}, {"v0", "row:1"}}, {4, 4}},
+        {"geomedian-smoothed", {{"T", "0"}, {"z0", "row:2"}, {"nu", "1"}}, {7, 2}},
+        {"geomedian-smoothed", {{"T", "2"}, {"z0", "row:2"}, {"nu", "0"}}, {7, 2}},
+        {"geomedian", {{"T", "0"}, {"z0", "zero"}}, {0, 0}},
+        {"dnc-full", {{"f", "1"}, {"filter_frac", "0"}}, {4, 2}},
+    };
+    static const double a[D] = {1, 0}, b[D] = {4, 4}, c[D] = {7, 2};
+    static const float a32[D] = {1, 0}, b32[D] = {4, 4}, c32[D] = {7, 2};
+    const double *rows[N] = {a, b, c};
+    const float *rows32[N] = {a32, b32, c32};
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct agg_rule rule;
+        struct agg_source source = {.n = N, .d = D, .rows = rows32};
+        struct why why = {""};
+        double out[D];
+        float out32[D];
+        assert_true(ok(agg_rule_parse(CASES[i].rule, &rule, &why)));
+        for (size_t k = 0; k < 3 && CASES[i].set[k][0]; k++)
+            assert_true(ok(agg_rule_set(&rule, CASES[i].set[k][0], CASES[i].set[k][1], &why)));
+        assert_true(ok(agg_run_f64(&rule, N, D, rows, out, NULL, &why)));
+        assert_true(ok(agg_run(&rule, &source, 1, out32, NULL, &why)));
+        for (size_t k = 0; k < D; k++) {
+            assert_true(fabs(out[k] - CASES[i].expected[k]) < 1e-12);
+            assert_true(fabs((double)out32[k] - CASES[i].expected[k]) < 1e-5);
+        }
+        agg_rule_free(&rule);
+    }
+    static const char *const NEVER_ZERO[] = {"m", "neighbours", "s", "c", "alpha"};
+    struct agg_rule rule;
+    struct why why = {""};
+    assert_true(ok(agg_rule_parse("multikrum", &rule, &why)));
+    for (size_t i = 0; i < sizeof NEVER_ZERO / sizeof *NEVER_ZERO; i++)
+        assert_int_equal(agg_rule_set(&rule, NEVER_ZERO[i], "0", &why).code, RESULT_INPUT);
+    assert_int_equal(agg_rule_parse("nnm+trimed_mean", &rule, &why).code, RESULT_INPUT);
+    assert_non_null(strstr(why.text, "did you mean 'trimmed-mean'"));
+}
+
 static void rejected_rows(void **state)
 {
     (void)state;
@@ -355,6 +402,7 @@ int main(void)
         cmocka_unit_test(table_is_complete),
         cmocka_unit_test(conditions_refuse),
         cmocka_unit_test(parameters),
+        cmocka_unit_test(zero_is_a_value),
         cmocka_unit_test(rejected_rows),
         cmocka_unit_test(by_hand),
         cmocka_unit_test(smallest_diameter_is_exact),
