@@ -158,6 +158,11 @@ static struct result run_output(const struct check_case *c, const char *name, co
     return r;
 }
 
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
 static void report(struct tally *tally, const char *id, const char *rule, double tolerance,
                    double got, double expected, double error, bool pass, const char *sentence)
 {
@@ -165,10 +170,9 @@ static void report(struct tally *tally, const char *id, const char *rule, double
     tally->failed += !pass;
     if (tally->lines) {
         json_array_append_new(tally->lines,
-                              json_pack("{s:s,s:s,s:f,s:f,s:f,s:f,s:b,s:s}", "case", id, "rule",
-                                        rule, "got", isfinite(got) ? got : 0.0, "expected",
-                                        isfinite(expected) ? expected : 0.0, "error",
-                                        isfinite(error) ? error : -1.0, "tolerance", tolerance,
+                              json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:b,s:s}", "case", id, "rule",
+                                        rule, "got", number(got), "expected", number(expected),
+                                        "error", number(error), "tolerance", number(tolerance),
                                         "pass", pass, "why", sentence));
         return;
     }
@@ -181,8 +185,14 @@ static void check_output(const struct check_case *c, const json_t *output, struc
     const char *name = json_string_value(json_object_get(output, "rule"));
     json_int_t offset = json_integer_value(json_object_get(output, "offset"));
     json_int_t length = json_integer_value(json_object_get(output, "len"));
-    double tolerance = json_number_value(json_object_get(output, "tol"));
+    const json_t *tol = json_object_get(output, "tol");
+    double tolerance = json_is_number(tol) ? json_number_value(tol) : (double)NAN;
     struct why why = {""};
+    if (!(tolerance >= 0.0)) {
+        report(tally, c->id, name ? name : "?", tolerance, (double)NAN, (double)NAN, (double)NAN,
+               false, "the entry has no tolerance tol");
+        return;
+    }
     if (!name || offset < 0 || length < 1 || (size_t)length > c->expected_count ||
         (size_t)offset > c->expected_count - (size_t)length) {
         report(tally, c->id, name ? name : "?", tolerance, (double)NAN, (double)NAN, (double)NAN,
@@ -202,10 +212,11 @@ static void check_output(const struct check_case *c, const json_t *output, struc
     double size = 0.0;
     double worst = -1.0;
     size_t at = 0;
+    /* What is not a number is the worst there is, and stays it. */
     for (size_t i = 0; i < count; i++) {
         double error = fabs(got[i] - expected[i]);
         size = fmax(size, fabs(expected[i]));
-        if (!(error <= worst)) {
+        if (!isnan(worst) && !(error <= worst)) {
             worst = error;
             at = i;
         }
@@ -229,6 +240,8 @@ static struct result check_entry(const char *folder, const json_t *entry, struct
     if (effective && json_integer_value(effective) != (f > rejected ? f - rejected : 0))
         return failed(why, RESULT_INPUT, "%s: f_effective is not max(0, f - rejected rows)", c->id);
     const json_t *outputs = json_object_get(entry, "outputs");
+    if (json_array_size(outputs) == 0)
+        return failed(why, RESULT_INPUT, "%s has no outputs", c->id);
     for (size_t i = 0; i < json_array_size(outputs); i++)
         check_output(c, json_array_get(outputs, i), tally);
     return DONE;
@@ -246,6 +259,10 @@ static struct result check_manifest(const char *path, struct tally *tally, struc
         json_decref(manifest);
         return failed(why, RESULT_INPUT, "%s is not a manifest with cases: %s", path, error.text);
     }
+    if (json_array_size(cases) == 0) {
+        json_decref(manifest);
+        return failed(why, RESULT_INPUT, "%s has no case", path);
+    }
     char folder[FS_PATH_BYTES] = ".";
     const char *slash = strrchr(path, '/');
     if (slash && (size_t)(slash - path) < sizeof folder)
@@ -257,6 +274,12 @@ static struct result check_manifest(const char *path, struct tally *tally, struc
               : failed(why, RESULT_SYSTEM, "no memory for a case");
         if (c)
             close_case(c);
+        if (c && !ok(r) && r.code == RESULT_INPUT) {
+            const char *id = json_string_value(json_object_get(json_array_get(cases, i), "id"));
+            report(tally, id ? id : "?", "all of the case", (double)NAN, (double)NAN, (double)NAN,
+                   (double)NAN, false, why->text);
+            r = DONE;
+        }
         free(c);
     }
     json_decref(manifest);

@@ -82,6 +82,32 @@ printf '1\n-2\n' >"$dir/weights.txt"
 check "a weight below nothing, with its file" refuses 2 "weights.txt: weight 1 must be" \
     "$consilium" aggregate --rule weighted-mean --weights "$dir/weights.txt" --in "$dir/plain.npy" --out "$dir/out.npy"
 
+# manifest RULE EXPECTED IN: of two rows of two doubles, checked; what is not a number or not there is a failure.
+manifest() {
+    python3 - "$dir" "$@" <<'END'
+import json, struct, sys
+folder, rule, expected, rows = sys.argv[1:]
+case = {"id": "a", "n": 2, "d": 2, "f": 0, "in": rows, "out": "want.f64",
+        "outputs": [{"rule": rule, "params": {}, "offset": 0, "len": 2, "shape": [2], "tol": 1e-9}]}
+json.dump({"cases": [case, dict(case, id="b", **{"in": "rows.f64"})]}, open(folder + "/m.json", "w"))
+open(folder + "/rows.f64", "wb").write(struct.pack("<4d", 1, 2, 3, 5))
+open(folder + "/want.f64", "wb").write(struct.pack("<2d", *map(float, expected.split(","))))
+END
+    "$consilium" aggregate --check "$dir/m.json"
+}
+verdict() { # verdict CODE TEXT ARGUMENT...: of a manifest
+    verdict_code=$1 verdict_text=$2 verdict_got=0
+    shift 2
+    manifest "$@" >"$dir/m.out" 2>&1 || verdict_got=$?
+    cat "$dir/m.out"
+    [ "$verdict_got" = "$verdict_code" ] && grep -qE "$verdict_text" "$dir/m.out"
+}
+check "a manifest that holds" verdict 0 "2 passed, 0 failed" mean 2,3.5 rows.f64
+check "one that does not" verdict 1 "0 passed, 2 failed" mean 2,3.6 rows.f64
+check "what is not a number never holds" verdict 1 "0 passed, 2 failed" mean nan,3.5 rows.f64
+check "an unknown rule fails" verdict 1 "FAIL: no rule 'magic'" magic 2,3.5 rows.f64
+check "a file that is not there fails, and the rest is checked" verdict 1 "1 passed, 1 failed" mean 2,3.5 none.f64
+
 # Frames through files, whole and cut.
 round_trip() {
     "$consilium" codec encode --codec "$1" --in "$dir/plain.npy" --out "$dir/frame" &&
