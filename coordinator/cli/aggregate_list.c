@@ -2,11 +2,13 @@
 /* Printing the table of aggregation rules and what one aggregation saw. */
 #include "coordinator/cli/aggregate_cli.h"
 
+#include "coordinator/aggregate/order.h"
 #include "coordinator/cli/cli.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *role_text(enum agg_role role)
 {
@@ -66,23 +68,39 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Row i and all others, nearest first, itself at the head: order[n]. */
+static void nearest(const struct agg_explain *e, size_t i, uint32_t *order)
+{
+    struct keyed work[AGG_ROWS_MAX];
+    double distance[AGG_ROWS_MAX];
+    memcpy(distance, e->squared_distance + i * e->n, e->n * sizeof *distance);
+    distance[i] = -1.0;
+    order_indices(e->n, distance, order, work);
+}
+
 static void explain_json(const struct agg_explain *e, const size_t *row_of)
 {
     json_t *rows = json_array();
+    uint32_t order[AGG_ROWS_MAX];
     for (size_t i = 0; i < e->n; i++) {
         json_t *distances = json_array();
+        json_t *neighbours = json_array();
+        nearest(e, i, order);
         for (size_t j = 0; j < e->n; j++)
             json_array_append_new(distances, number(sqrt(e->squared_distance[i * e->n + j])));
+        for (size_t j = 1; j < e->n; j++)
+            json_array_append_new(neighbours, json_integer((json_int_t)row_of[order[j]]));
         json_t *inclusions =
             e->inclusions[i] == SIZE_MAX ? json_null() : json_integer((json_int_t)e->inclusions[i]);
-        json_array_append_new(rows, json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "row",
-                                              (json_int_t)row_of[i], "norm", number(e->norm[i]),
-                                              "cosine", number(e->cosine[i]), "distance",
-                                              number(e->distance[i]), "weight",
-                                              number(e->weight[i]), "score", number(e->score[i]),
-                                              "clip_factor", number(e->clip_factor[i]),
-                                              "caf_weight", number(e->caf_weight[i]), "inclusions",
-                                              inclusions, "distances", distances));
+        json_array_append_new(rows,
+                              json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "row",
+                                        (json_int_t)row_of[i], "norm", number(e->norm[i]), "cosine",
+                                        number(e->cosine[i]), "distance", number(e->distance[i]),
+                                        "weight", number(e->weight[i]), "score",
+                                        number(e->score[i]), "clip_factor",
+                                        number(e->clip_factor[i]), "caf_weight",
+                                        number(e->caf_weight[i]), "inclusions", inclusions,
+                                        "distances", distances, "neighbours", neighbours));
     }
     json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     putchar('\n');
@@ -124,6 +142,15 @@ void aggregate_print_explain(const struct agg_explain *e, const size_t *row_of, 
         printf("%5zu", row_of[i]);
         for (size_t j = 0; j < e->n; j++)
             printf(" %.6g", sqrt(e->squared_distance[i * e->n + j]));
+        putchar('\n');
+    }
+    puts("\nneighbours of each row, nearest first");
+    for (size_t i = 0; i < e->n; i++) {
+        uint32_t order[AGG_ROWS_MAX];
+        nearest(e, i, order);
+        printf("%5zu", row_of[i]);
+        for (size_t j = 1; j < e->n; j++)
+            printf(" %zu", row_of[order[j]]);
         putchar('\n');
     }
 }

@@ -29,7 +29,7 @@ static const char HELP[] =
     "  --in X.npy       the rows\n"
     "  --out Y.npy      the result\n"
     "  --threads N      workers (2); the result does not depend on it\n"
-    "  --explain        norm, distances, neighbours and weight of each row\n"
+    "  --explain        norm, weight, distances and nearest neighbours of each row\n"
     "  --list           the table of rules\n"
     "  --check FILE     run every case of a reference manifest\n"
     "  --json           print JSON\n";

@@ -82,6 +82,12 @@ printf '1\n-2\n' >"$dir/weights.txt"
 check "a weight below nothing, with its file" refuses 2 "weights.txt: weight 1 must be" \
     "$consilium" aggregate --rule weighted-mean --weights "$dir/weights.txt" --in "$dir/plain.npy" --out "$dir/out.npy"
 
+explained() {
+    "$consilium" aggregate --rule krum-nf1 --f 0 --in "$dir/plain.npy" --out "$dir/out.npy" --explain --json >"$dir/explain.json" &&
+        holds "$dir/explain.json" "[x['neighbours'] for x in r] == [[1], [0]] and r[0]['distances'][0] == 0 and r[0]['weight'] == 1"
+}
+check "neighbours, distances and weights are explained" explained
+
 # manifest RULE EXPECTED IN: of two rows of two doubles, checked; what is not a number or not there is a failure.
 manifest() {
     python3 - "$dir" "$@" <<'END'
