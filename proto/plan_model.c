@@ -96,6 +96,18 @@ struct result plan_build_model(const struct plan *plan, struct model *model, str
     return DONE;
 }
 
+void plan_level_scale(const struct plan_feature *feature, unsigned level, double *centre,
+                      double *spread)
+{
+    *centre = 0.0;
+    *spread = 1.0;
+    if (level >= feature->shares_count)
+        return;
+    double p = feature->shares[level], kept = fmin(fmax(p, PLAN_SHARE_MIN), 1.0 - PLAN_SHARE_MIN);
+    *centre = p;
+    *spread = sqrt(kept * (1.0 - kept));
+}
+
 void plan_prior(const struct plan *plan, const struct model *model, double *parameters)
 {
     memset(parameters, 0, model->parameters * sizeof *parameters);

@@ -11,6 +11,11 @@
 struct result plan_build_model(const struct plan *plan, struct model *model,
                                struct why *why) MUST_CHECK;
 
+/* How the 0/1 column of a level is scaled: (v - *centre) / *spread. 0 and 1 without shares; a share
+ * near 0 or 1 is moved in for the spread (PLAN_SHARE_MIN). */
+void plan_level_scale(const struct plan_feature *feature, unsigned level, double *centre,
+                      double *spread);
+
 /* The features' priors in the places of their coefficients, 0 elsewhere: parameters
  * [model->parameters]. */
 void plan_prior(const struct plan *plan, const struct model *model, double *parameters);

@@ -3,6 +3,8 @@
  * 1; then, where the plan asks, one column that marks the missing. */
 #include "agent/vault/dataset_encode.h"
 
+#include "proto/plan_model.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,11 +158,9 @@ static enum encode_reason number_of(const struct encode_source *source, const ch
 /* A 0/1 column of level k, scaled by the share that the plan expects. */
 static double scaled_column(const struct plan_feature *feature, unsigned k, bool here)
 {
-    double v = here ? 1.0 : 0.0;
-    if (k >= feature->shares_count)
-        return v;
-    double p = feature->shares[k], kept = fmin(fmax(p, PLAN_SHARE_MIN), 1.0 - PLAN_SHARE_MIN);
-    return (v - p) / sqrt(kept * (1.0 - kept));
+    double centre, spread;
+    plan_level_scale(feature, k, &centre, &spread);
+    return ((here ? 1.0 : 0.0) - centre) / spread;
 }
 
 static void put_level(const struct plan_feature *feature, unsigned level, double *x)

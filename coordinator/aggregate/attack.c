@@ -80,6 +80,12 @@ double attack_weight_factor(const struct attack_choice *choice)
     return choice->method == ATTACK_INFLATED_WEIGHT ? choice->strength : 1.0;
 }
 
+bool attack_measures(const struct attack_choice *choice)
+{
+    return choice->method == ATTACK_ALIE || choice->method == ATTACK_MIN_MAX ||
+           choice->method == ATTACK_MIN_SUM || choice->method == ATTACK_MIMIC;
+}
+
 /* Mean and standard deviation (n-1) of the honest rows, per coordinate. */
 static void moments(const struct attack_view *v, double *mean, double *deviation)
 {

@@ -63,7 +63,7 @@ struct attack_view {
     size_t f; /* hostile ones */
     size_t d;
     size_t honest_count;        /* > 0 */
-    const float *const *honest; /* what the honest sites send this round */
+    const float *const *honest; /* what the rule sees of the honest sites in this round */
     const float *own;           /* what this site would send if it were honest */
     const float *own_before;    /* replay, stale: what it sent then, or NULL */
     double noise; /* of honest updates in a coordinate; 0: their own standard deviation instead */
@@ -73,6 +73,10 @@ struct attack_view {
  * give own. rng drives the Gaussian noise. False when memory is short. */
 bool attack_forge(const struct attack_choice *choice, const struct attack_view *view,
                   struct rng *rng, float *out);
+
+/* Whether the attack measures how far the honest are apart: then, where the rule sees momentum of
+ * updates, it reckons with that instead. */
+bool attack_measures(const struct attack_choice *choice);
 
 /* What the site's claimed patients are multiplied by. */
 double attack_weight_factor(const struct attack_choice *choice);

@@ -25,6 +25,14 @@ void momentum_step(struct momentum *momentum, double beta, const float *g, float
     }
 }
 
+void momentum_reach(const struct momentum *momentum, double beta, const float *row, float *out)
+{
+    double bias = 1.0 - whole_power(beta, momentum->rounds + 1);
+    for (size_t c = 0; c < momentum->d; c++)
+        out[c] =
+            (float)(((double)row[c] * bias - beta * (double)momentum->state[c]) / (1.0 - beta));
+}
+
 double momentum_noise_factor(double beta)
 {
     return sqrt((1.0 - beta) / (1.0 + beta));

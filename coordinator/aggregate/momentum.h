@@ -23,6 +23,10 @@ struct momentum {
  * misses a round keeps its state. */
 void momentum_step(struct momentum *momentum, double beta, const float *g, float *out);
 
+/* The update out[d], which may be row, of which momentum_step would make this row: what a hostile
+ * site sends that knows the plan. The state stays as it is. */
+void momentum_reach(const struct momentum *momentum, double beta, const float *row, float *out);
+
 /* What the standard deviation of noise in the rows is multiplied by, in the long run. */
 double momentum_noise_factor(double beta);
 

@@ -97,7 +97,8 @@ static struct result read_options(struct simulate *s, struct why *why)
         known = known || strcmp(s->plan.sites[i].name, s->hostile) == 0;
     if (!known)
         return failed(why, RESULT_INPUT, "'%s' is not a site of the plan", s->hostile);
-    return attack_create(s->attack_name, s->hostile, &s->attack, why);
+    return attack_create(s->attack_name, s->hostile, s->plan.aggregation.site_momentum, &s->attack,
+                         why);
 }
 
 /* The report, and what was simulated. *ret_text is owned by the caller (free). */

@@ -9,7 +9,6 @@
 #include "proto/plan_model.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,10 +36,9 @@ static json_t *input(const char *feature, const char *condition, double centre, 
 
 static json_t *level_input(const struct plan_feature *f, unsigned level)
 {
-    double share = level < f->shares_count ? f->shares[level] : 0;
-    double spread = sqrt(share * (1 - share));
-    bool scaled = share > 0 && share < 1;
-    return input(f->name, f->levels[level].name, scaled ? share : 0, scaled ? spread : 1);
+    double centre, spread;
+    plan_level_scale(f, level, &centre, &spread);
+    return input(f->name, f->levels[level].name, centre, spread);
 }
 
 static json_t *inputs_of(const struct plan *plan)

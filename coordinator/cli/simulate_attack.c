@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One hostile site of a simulated study: it gathers the honest updates of the round, remembers its
- * own, and sends what the gallery forges. */
+ * own, and sends what the gallery forges. With momentum per site it keeps the coordinator's books
+ * of everybody's momentum, forges the row that the rule shall see, and sends the update that makes
+ * it. */
 #include "coordinator/cli/simulate_attack.h"
 
 #include "coordinator/aggregate/attack.h"
+#include "coordinator/aggregate/momentum.h"
 #include "privacy/rng.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROWS_MAX = PLAN_SITES_MAX, STALE_ROUNDS = 5 };
 
+struct books {
+    char site[PLAN_NAME_BYTES];
+    struct momentum momentum; /* state NULL: unused */
+};
+
 struct attack {
     struct attack_choice choice;
     struct attack_kind kind;
     const char *hostile;
-    size_t rows; /* honest updates of the round */
+    double beta; /* momentum that the attack reckons with, or 0 */
+    struct books books[PLAN_SITES_MAX];
+    size_t rows; /* of honest sites in this round, as the rule sees them */
     float *row[ROWS_MAX];
     bool acted;                /* the hostile site has sent in this round */
     float *first;              /* what it would have sent in its first round */
@@ -46,8 +57,8 @@ const struct attack_kind *attack_kinds(void)
 
 static const unsigned char SEED[RNG_KEY_BYTES] = "consilium attack";
 
-struct result attack_create(const char *name, const char *hostile, struct attack **ret_attack,
-                            struct why *why)
+struct result attack_create(const char *name, const char *hostile, double site_momentum,
+                            struct attack **ret_attack, struct why *why)
 {
     struct attack_choice choice;
     TRY(attack_parse(name, &choice, why));
@@ -57,6 +68,7 @@ struct result attack_create(const char *name, const char *hostile, struct attack
     attack->choice = choice;
     attack->kind = kind_of(&ATTACK_GALLERY[choice.method]);
     attack->hostile = hostile;
+    attack->beta = attack_measures(&choice) ? site_momentum : 0;
     rng_init_seeded(&attack->rng, SEED, 0);
     *ret_attack = attack;
     return DONE;
@@ -68,6 +80,8 @@ void attack_free(struct attack *attack)
         return;
     for (size_t i = 0; i < ROWS_MAX; i++)
         free(attack->row[i]);
+    for (size_t i = 0; i < PLAN_SITES_MAX; i++)
+        free(attack->books[i].momentum.state);
     for (size_t i = 0; i < STALE_ROUNDS; i++)
         free(attack->past[i]);
     free(attack->first);
@@ -86,6 +100,34 @@ static bool keep(float **slot, const float *update, size_t n)
     if (*slot)
         memcpy(*slot, update, n * sizeof **slot);
     return *slot != NULL;
+}
+
+/* The site's momentum before this round, or NULL when memory is short. */
+static struct momentum *books_of(struct attack *a, const char *site, size_t n)
+{
+    size_t i = 0;
+    while (i < PLAN_SITES_MAX && a->books[i].momentum.state && strcmp(a->books[i].site, site) != 0)
+        i++;
+    if (i == PLAN_SITES_MAX)
+        return NULL;
+    struct books *books = &a->books[i];
+    if (!books->momentum.state) {
+        snprintf(books->site, sizeof books->site, "%s", site);
+        books->momentum = (struct momentum){.d = n, .state = calloc(n, sizeof(float))};
+    }
+    return books->momentum.state && books->momentum.d == n ? &books->momentum : NULL;
+}
+
+/* From the row that the rule shall see to the update to send, and the books kept. */
+static void reach(struct attack *a, float *update, size_t n)
+{
+    struct momentum *self = books_of(a, a->hostile, n);
+    float *row = malloc((n ? n : 1) * sizeof *row);
+    if (self && row) {
+        momentum_reach(self, a->beta, update, update);
+        momentum_step(self, a->beta, update, row);
+    }
+    free(row);
 }
 
 /* Forges the hostile site's update in place. */
@@ -107,8 +149,8 @@ static void act(struct attack *a, float *update, size_t n)
         .own_before = a->choice.method == ATTACK_REPLAY ? a->first : stale,
     };
     /* Short of memory it stays honest. */
-    if (kept)
-        attack_forge(&a->choice, &view, &a->rng, update);
+    if (kept && attack_forge(&a->choice, &view, &a->rng, update) && a->beta > 0)
+        reach(a, update, n);
     free(stale);
 }
 
@@ -126,6 +168,10 @@ void attack_tamper(void *context, const char *site, float *update, size_t n)
         a->acted = false;
         a->rows = 0;
     }
-    if (a->rows < ROWS_MAX && keep(&a->row[a->rows], update, n))
-        a->rows++;
+    if (a->rows == ROWS_MAX || !keep(&a->row[a->rows], update, n))
+        return;
+    float *row = a->row[a->rows++];
+    struct momentum *momentum = a->beta > 0 ? books_of(a, site, n) : NULL;
+    if (momentum)
+        momentum_step(momentum, a->beta, row, row);
 }

@@ -19,9 +19,10 @@ const struct attack_kind *attack_kinds(void);
 
 struct attack;
 
-/* name: of the gallery, else RESULT_INPUT with the nearest names. hostile is borrowed. */
-struct result attack_create(const char *name, const char *hostile, struct attack **ret_attack,
-                            struct why *why) MUST_CHECK;
+/* name: of the gallery, else RESULT_INPUT with the names. hostile is borrowed. site_momentum is the
+ * plan's: attacks that measure the spread of honest rows look at what the rule will see. */
+struct result attack_create(const char *name, const char *hostile, double site_momentum,
+                            struct attack **ret_attack, struct why *why) MUST_CHECK;
 void attack_free(struct attack *attack); /* NULL is fine */
 
 const struct attack_kind *attack_kind(const struct attack *attack);

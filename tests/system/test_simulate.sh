@@ -47,6 +47,11 @@ done
 must simulate --plan "$dir/same.yaml" --data "$dir/data" --rounds 2 --out "$dir/plain"
 check "plain files will do, and --rounds counts" holds "$dir/plain/report.json" "r['rounds_completed'] == 2"
 check "the model leaves as .npz and JSON" test -s "$dir/plain/model.npz" -a -s "$dir/plain/model.json"
+# The vault encodes a rare level with the spread of a share of 0.05 (test_dataset).
+sed 's/{name: sex, type: flag}/{name: sex, type: flag, shares: [0.98, 0.02]}/' "$dir/same.yaml" >"$dir/rare.yaml"
+must simulate --plan "$dir/rare.yaml" --data "$dir/data" --rounds 2 --out "$dir/rare"
+check "the exported model scales a rare level as the sites do" holds "$dir/rare/model.json" \
+    "[(i['centre'], round(i['spread'], 9)) for i in r['inputs'] if i['feature'] == 'sex'] == [(0.02, 0.217944947)]"
 
 # With privacy noise: finished, paid for, and another model each time.
 plan noisy "north, south, east, west" 3

@@ -230,6 +230,23 @@ static void momentum_averages_noise(void **state)
     free(g);
 }
 
+/* The update that a hostile site sends so that the rule sees the row it wants. */
+static void momentum_is_reckoned_with(void **state)
+{
+    (void)state;
+    float m[] = {0.0f, 0.0f, 0.0f}, row[3], update[3];
+    struct momentum momentum = {.d = 3, .state = m};
+    for (int turn = 0; turn < 20; turn++) {
+        const float wanted[] = {(float)(1.0 + turn), -3.0f, (float)gaussian()};
+        momentum_reach(&momentum, 0.8, wanted, update);
+        momentum_step(&momentum, 0.8, update, row);
+        for (int c = 0; c < 3; c++)
+            assert_true(fabs((double)row[c] - (double)wanted[c]) < 1e-4);
+    }
+    assert_true(fabs((double)update[1] + 3.0) < 1e-3); /* a row that stays is its own update */
+    assert_true((double)update[0] > 20.5);             /* one that moves leads */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +256,7 @@ int main(void)
         cmocka_unit_test(closing),
         cmocka_unit_test(scores_and_quarantine),
         cmocka_unit_test(momentum_averages_noise),
+        cmocka_unit_test(momentum_is_reckoned_with),
     };
     return cmocka_run_group_tests_name("admit", tests, NULL, NULL);
 }
