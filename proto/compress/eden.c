@@ -138,10 +138,10 @@ static void decode_full(const struct codec_view *view, uint64_t block, float sca
     _Alignas(64) float table[2 * EDEN_MAX_LEVELS];
     unsigned char signs[MAX_ROUNDS][EDEN_SIGN_BYTES];
     fill_table(bits, rounds == 2 ? scale / CODEC_BLOCK : scale / 64, table);
-    kernel->expand(view->payload + block * block_bytes(bits) + 4, bits, table, y);
     for (unsigned r = 0; r < rounds; r++)
         draw_signs(view->seed, block, r, signs[r]);
-    kernel->unrotate(y, signs[0], rounds == 2 ? signs[1] : NULL, next);
+    kernel->restore(view->payload + block * block_bytes(bits) + 4, bits, table, y, signs[0],
+                    rounds == 2 ? signs[1] : NULL, next);
 }
 
 static void eden_decode(const struct codec_view *view, uint64_t block, size_t n, float *out,

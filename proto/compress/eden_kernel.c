@@ -237,13 +237,19 @@ static void expand(const unsigned char *packed, unsigned bits, const float *tabl
         y[i] = table[code[i]];
 }
 
+static void restore(const unsigned char *packed, unsigned bits, const float *table, float *y,
+                    const unsigned char *first, const unsigned char *second, const float *next)
+{
+    expand(packed, bits, table, y);
+    unrotate(y, first, second, next);
+}
+
 const struct eden_kernel eden_kernel_portable = {
     .name = "portable",
     .rotate = rotate,
-    .unrotate = unrotate,
     .norm2 = norm2,
     .quantise = quantise,
-    .expand = expand,
+    .restore = restore,
 };
 
 /* Eight codes, one a byte, fold to 8*bits adjacent bits in three doublings of the lane width. */

@@ -28,17 +28,16 @@ struct eden_kernel {
      * NULL. */
     void (*rotate)(const float *x, float *y, const unsigned char *first,
                    const unsigned char *second, const float *next);
-    /* x <- D1 H D2 H x, not normalised; second NULL: D1 H x. */
-    void (*unrotate)(float *x, const unsigned char *first, const unsigned char *second,
-                     const float *next);
     /* Sum of squares of y[B], in double, where the squares are exact. */
     double (*norm2)(const float *y);
     /* With u_i = |y_i| * inverse: packs (y_i < 0) << (bits-1) | level of u_i; returns the sum of
      * u_i * level_i, of float lanes. */
     double (*quantise)(const float *y, float inverse, unsigned bits,
                        const struct eden_quantiser *quantiser, unsigned char *packed);
-    /* y[i] = table[code i]; table[2^bits], its second half the negative of the first. */
-    void (*expand)(const unsigned char *packed, unsigned bits, const float *table, float *y);
+    /* y <- D1 H D2 H z, not normalised, of z[i] = table[code i]; second NULL: D1 H z.
+     * table[2^bits], its second half the negative of the first. */
+    void (*restore)(const unsigned char *packed, unsigned bits, const float *table, float *y,
+                    const unsigned char *first, const unsigned char *second, const float *next);
 };
 
 /* The fastest set this processor runs, or what eden_kernel_use named. */

@@ -2,7 +2,6 @@
 /* Inner loops of eden with AVX2 and FMA: 512 vectors of 8 floats a block. */
 #include "proto/compress/eden_avx2.h"
 
-#include <immintrin.h>
 #include <string.h>
 
 TARGET static double norm2(const float *y)
@@ -159,78 +158,84 @@ TARGET static double quantise(const float *y, float inverse, unsigned bits,
     }
 }
 
-INLINE __m256 expand8(uint32_t codes, __m256 values, __m256i to_level, __m256i to_sign)
+/* The 8 codes of vector i; bits above them do not matter. */
+INLINE int load8(const unsigned char *packed, unsigned bits, unsigned i)
 {
-    __m256i all = _mm256_set1_epi32((int)codes);
-    __m256 value = _mm256_permutevar8x32_ps(values, _mm256_srlv_epi32(all, to_level));
-    __m256 sign =
-        _mm256_and_ps(_mm256_castsi256_ps(_mm256_sllv_epi32(all, to_sign)), _mm256_set1_ps(-0.0F));
-    return _mm256_xor_ps(value, sign);
+    uint32_t eight = 0;
+    if (bits == 3) { /* four bytes at once, inside the block */
+        memcpy(&eight, packed + 3 * i - i % 2, 4);
+        eight >>= 8 * (i % 2);
+    } else {
+        memcpy(&eight, packed + bits * i, bits);
+    }
+    return (int)eight;
 }
 
-/* Up to 4 bits: magnitudes from a register, repeated so that bits above the level do not matter,
- * and the code's top bit shifted into the sign. */
+/* Values of 8 codes of up to 4 bits, of which `shift` moves each to the bottom of its lane. The
+ * table is by the lowest 3 bits, and without the level's bits where the code's top bit is shifted
+ * into the sign. */
+INLINE __m256 expand8(int eight, unsigned bits, __m256 table, __m256i shift)
+{
+    __m256i code = _mm256_srlv_epi32(_mm256_set1_epi32(eight), shift);
+    __m256 sign = _mm256_castsi256_ps(_mm256_slli_epi32(code, 32 - (int)bits));
+    return _mm256_xor_ps(_mm256_permutevar8x32_ps(table, code), sign);
+}
+
 INLINE void expand_bits(const unsigned char *packed, unsigned bits, const float *table, float *y)
 {
-    float repeated[WIDTH];
-    int right[WIDTH], left[WIDTH];
-    for (int i = 0; i < WIDTH; i++) {
-        repeated[i] = table[i & ((1 << (bits - 1)) - 1)];
-        right[i] = (int)bits * i;
-        left[i] = 32 - (int)bits * (i + 1);
+    uint32_t by_code[WIDTH];
+    int shifts[WIDTH];
+    for (unsigned i = 0; i < WIDTH; i++) {
+        unsigned level = i & ((1u << (bits - 1)) - 1);
+        memcpy(&by_code[i], &table[level], sizeof by_code[i]);
+        by_code[i] ^= level << (32 - bits);
+        shifts[i] = (int)(bits * i);
     }
-    const __m256 values = _mm256_loadu_ps(repeated);
-    const __m256i to_level = _mm256_loadu_si256((const __m256i *)right);
-    const __m256i to_sign = _mm256_loadu_si256((const __m256i *)left);
-    for (int i = 0; i < VECTORS; i += 2) {
-        uint32_t low = 0, high = 0; /* 8 codes each; bits above them do not matter */
-        const unsigned char *from = packed + bits * (unsigned)i;
-        if (bits == 3) {
-            memcpy(&low, from, 4);
-            memcpy(&high, from + 2, 4);
-            high >>= 8;
-        } else {
-            memcpy(&low, from, bits);
-            memcpy(&high, from + bits, bits);
-        }
-        _mm256_store_ps(y + WIDTH * i, expand8(low, values, to_level, to_sign));
-        _mm256_store_ps(y + WIDTH * i + WIDTH, expand8(high, values, to_level, to_sign));
-    }
+    const __m256 values = _mm256_loadu_ps((const float *)by_code);
+    const __m256i shift = _mm256_loadu_si256((const __m256i *)shifts);
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < VECTORS; i++)
+        _mm256_store_ps(y + WIDTH * i,
+                        eden_stages_1_2(expand8(load8(packed, bits, i), bits, values, shift)));
 }
 
 /* One by one: the processor's gather instructions are slower. */
-static void expand_bytes(const unsigned char *packed, const float *table, float *y)
+INLINE void expand_bytes(const unsigned char *packed, const float *table, float *y)
 {
 #pragma GCC unroll 8
     for (int i = 0; i < CODEC_BLOCK; i++)
         y[i] = table[packed[i]];
+    for (int i = 0; i < CODEC_BLOCK; i += WIDTH)
+        _mm256_store_ps(y + i, eden_stages_1_2(_mm256_load_ps(y + i)));
 }
 
-TARGET static void expand(const unsigned char *packed, unsigned bits, const float *table, float *y)
+TARGET static void restore(const unsigned char *packed, unsigned bits, const float *table, float *y,
+                           const unsigned char *first, const unsigned char *second,
+                           const float *next)
 {
     switch (bits) {
     case 1:
         expand_bits(packed, 1, table, y);
-        return;
+        break;
     case 2:
         expand_bits(packed, 2, table, y);
-        return;
+        break;
     case 3:
         expand_bits(packed, 3, table, y);
-        return;
+        break;
     case 4:
         expand_bits(packed, 4, table, y);
-        return;
+        break;
     default:
         expand_bytes(packed, table, y);
     }
+    eden_unrotate_avx2(y, first, second, next);
 }
 
 const struct eden_kernel eden_kernel_avx2 = {
     .name = "avx2",
     .rotate = eden_rotate_avx2,
-    .unrotate = eden_unrotate_avx2,
     .norm2 = norm2,
     .quantise = quantise,
-    .expand = expand,
+    .restore = restore,
 };

@@ -339,11 +339,18 @@ TARGET static void expand(const unsigned char *packed, unsigned bits, const floa
     }
 }
 
+TARGET static void restore(const unsigned char *packed, unsigned bits, const float *table, float *y,
+                           const unsigned char *first, const unsigned char *second,
+                           const float *next)
+{
+    expand(packed, bits, table, y);
+    unrotate(y, first, second, next);
+}
+
 const struct eden_kernel eden_kernel_avx512 = {
     .name = "avx512",
     .rotate = rotate,
-    .unrotate = unrotate,
     .norm2 = norm2,
     .quantise = quantise,
-    .expand = expand,
+    .restore = restore,
 };

@@ -6,18 +6,12 @@
  */
 #include "proto/compress/eden_avx2.h"
 
-#include <immintrin.h>
 #include <stdbool.h>
 #include <string.h>
 
-/* Stages 1, 2, 4 inside one vector: (a, b) -> (a + b, a - b). The product with +-1 is exact, so
- * the fused operation rounds like a plain addition. */
-INLINE __m256 inner_stages(__m256 x)
+INLINE __m256 stage_4(__m256 low, __m256 high)
 {
-    x = _mm256_fmadd_ps(x, _mm256_setr_ps(1, -1, 1, -1, 1, -1, 1, -1), _mm256_permute_ps(x, 0xb1));
-    x = _mm256_fmadd_ps(x, _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1), _mm256_permute_ps(x, 0x4e));
-    return _mm256_fmadd_ps(x, _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1),
-                           _mm256_permute2f128_ps(x, x, 1));
+    return _mm256_fmadd_ps(high, _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1), low);
 }
 
 #define PAIR(i, j) a = v[i], v[i] = _mm256_add_ps(a, v[j]), v[j] = _mm256_sub_ps(a, v[j]);
@@ -49,66 +43,79 @@ INLINE __m256i turn_of(int place)
     return _mm256_loadu_si256((const __m256i *)(turns + WIDTH * place));
 }
 
-/* Flips the signs of the vector that `turn` stands for, of the four whose signs are given; or
- * none (NULL). */
+/* Flips the signs of the vector that `turn` stands for, of the four whose signs are given. */
 INLINE __m256 flip(__m256 x, const unsigned char *signs, __m256i turn)
 {
     int four;
-    if (!signs)
-        return x;
     memcpy(&four, signs, sizeof four);
     __m256 top = _mm256_castsi256_ps(_mm256_sllv_epi32(_mm256_set1_epi32(four), turn));
     return _mm256_xor_ps(x, _mm256_and_ps(top, _mm256_set1_ps(-0.0F)));
 }
 
-/* Fetches 32 floats that are wanted soon, or none (NULL). */
+/* Fetches 128 floats that are wanted soon, or none (NULL). */
 INLINE void fetch(const float *next)
 {
-    if (next) {
-        _mm_prefetch((const char *)next, _MM_HINT_T0);
-        _mm_prefetch((const char *)(next + 16), _MM_HINT_T0);
-    }
+    if (next)
+        for (int i = 0; i < 128; i += 16)
+            _mm_prefetch((const char *)(next + i), _MM_HINT_T0);
 }
 
-/* The stages 1 to 32; signs flipped before, or not (NULL). from may be x. */
-INLINE void pass_first(const float *from, float *x, const unsigned char *before)
+/* Signs flipped, then stages 1 and 2. */
+INLINE void pass_1_2(const float *from, float *x, const unsigned char *signs)
+{
+    const __m256i turn[4] = {turn_of(0), turn_of(1), turn_of(2), turn_of(3)};
+    for (int at = 0; at < VECTORS; at += 4)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            __m256 v = _mm256_loadu_ps(from + WIDTH * (at + i));
+            v = eden_stages_1_2(flip(v, signs + at, turn[i]));
+            _mm256_store_ps(x + WIDTH * (at + i), v);
+        }
+}
+
+/* Stages 4 to 32. Halves of a vector are loaded doubled, which spares a shuffle. */
+INLINE void pass_4_32(float *x)
 {
     __m256 v[8];
-    const __m256i turn[4] = {turn_of(0), turn_of(1), turn_of(2), turn_of(3)};
-    for (int first = 0; first < VECTORS; first += 8) {
-        const unsigned char *signs = before ? before + first : NULL;
-#define LOAD(i)                                                                                    \
-    v[i] = inner_stages(flip(_mm256_loadu_ps(from + WIDTH * (first + (i))),                        \
-                             before ? signs + ((i) & ~3) : NULL, turn[(i)&3]));
+    for (int at = 0; at < VECTORS; at += 8) {
+#define HALF(i) _mm256_broadcast_ps((const __m128 *)(x + WIDTH * at + 4 * (i)))
+#define LOAD(i) v[i] = stage_4(HALF(2 * (i)), HALF(2 * (i) + 1));
         EACH8(LOAD)
 #undef LOAD
         outer8(v);
-#define STORE(i) _mm256_store_ps(x + WIDTH * (first + (i)), v[i]);
+#define STORE(i) _mm256_store_ps(x + WIDTH * (at + (i)), v[i]);
         EACH8(STORE)
 #undef STORE
     }
 }
 
-/* Three stages, the first over vectors `stride` apart, a multiple of 4; signs flipped after them,
- * or not (NULL). */
-INLINE void pass8(float *x, int stride, const unsigned char *after, const float *next)
+/* Three stages over the vectors at, at + stride, ...; signs flipped after them, if `flips`. */
+INLINE void next8(float *x, int stride, bool flips, const unsigned char *after, __m256i turn)
 {
     __m256 v[8];
-    for (int base = 0; base < VECTORS; base += 8 * stride)
-        for (int first = base; first < base + stride; first++) {
-            const unsigned char *signs = after ? after + (first & ~3) : NULL;
-            const __m256i turn = turn_of(first & 3);
-            fetch(next);
-            next = next ? next + 32 : NULL;
-#define LOAD(i) v[i] = _mm256_load_ps(x + WIDTH * (first + stride * (i)));
-            EACH8(LOAD)
+#define LOAD(i) v[i] = _mm256_load_ps(x + WIDTH * stride * (i));
+    EACH8(LOAD)
 #undef LOAD
-            outer8(v);
+    outer8(v);
 #define STORE(i)                                                                                   \
-    _mm256_store_ps(x + WIDTH * (first + stride * (i)),                                            \
-                    flip(v[i], after ? signs + stride * (i) : NULL, turn));
-            EACH8(STORE)
+    _mm256_store_ps(x + WIDTH * stride * (i),                                                      \
+                    flips ? flip(v[i], after + stride * (i), turn) : v[i]);
+    EACH8(STORE)
 #undef STORE
+}
+
+/* Three stages, the first over vectors `stride` apart, a multiple of 4; signs flipped after them,
+ * if `flips`. */
+INLINE void pass8(float *x, int stride, bool flips, const unsigned char *after, const float *next)
+{
+    const __m256i turn[4] = {turn_of(0), turn_of(1), turn_of(2), turn_of(3)};
+    for (int base = 0; base < VECTORS; base += 8 * stride)
+        for (int at = base; at < base + stride; at += 4) {
+            fetch(next);
+            next = next ? next + 128 : NULL;
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                next8(x + WIDTH * (at + i), stride, flips, flips ? after + at : NULL, turn[i]);
         }
 }
 
@@ -116,13 +123,14 @@ INLINE void pass8(float *x, int stride, const unsigned char *after, const float 
 INLINE void pass_over(float *x)
 {
     __m256 v[8], a;
-    for (int first = 0; first < VECTORS / 2; first += 4) {
-#define AT(i) (x + WIDTH * (first + (i) % 4 + VECTORS / 2 * ((i) / 4)))
+    for (int at = 0; at < VECTORS / 2; at += 4) {
+#define AT(i) (x + WIDTH * (at + (i) % 4 + VECTORS / 2 * ((i) / 4)))
 #define LOAD(i) v[i] = _mm256_load_ps(AT(i));
         EACH8(LOAD)
 #undef LOAD
         PAIRS_FAR(PAIR)
-#define INNER(i) v[i] = inner_stages(v[i]);
+#define INNER(i)                                                                                   \
+    v[i] = eden_stages_1_2(v[i]), v[i] = stage_4(_mm256_permute2f128_ps(v[i], v[i], 1), v[i]);
         EACH8(INNER)
 #undef INNER
         PAIRS_NEAR(PAIR)
@@ -132,36 +140,41 @@ INLINE void pass_over(float *x)
     }
 }
 
-/* Stages 64 to 2048 of a round that began with pass_first, then, with `again`, 256 to 2048 and 1 to
- * 128; the signs given are flipped between the two and at the end. */
-INLINE void later_stages(float *x, bool again, const unsigned char *between,
-                         const unsigned char *end, const float *next)
+/* Stages 4 to 2048 of the first round; signs flipped after them, if `flips`. */
+INLINE void first_round(float *x, bool flips, const unsigned char *after, const float *next)
 {
-    pass8(x, 8, NULL, next);
-    pass8(x, 64, again ? between : end, next ? next + CODEC_BLOCK / 2 : NULL);
-    if (again) {
-        pass8(x, 32, NULL, NULL);
-        pass_over(x);
-        pass8(x, 4, end, NULL);
-    }
+    pass_4_32(x);
+    pass8(x, 8, false, NULL, next);
+    pass8(x, 64, flips, after, next ? next + CODEC_BLOCK / 2 : NULL);
+}
+
+/* Stages 256 to 2048, then 1 to 128; signs flipped after them, if `flips`. */
+INLINE void second_round(float *x, bool flips, const unsigned char *after)
+{
+    pass8(x, 32, false, NULL, NULL);
+    pass_over(x);
+    pass8(x, 4, flips, after, NULL);
 }
 
 TARGET void eden_rotate_avx2(const float *x, float *y, const unsigned char *first,
                              const unsigned char *second, const float *next)
 {
-    pass_first(x, y, first);
-    if (second)
-        later_stages(y, true, second, NULL, next);
-    else
-        later_stages(y, false, NULL, NULL, next);
+    pass_1_2(x, y, first);
+    if (second) {
+        first_round(y, true, second, next);
+        second_round(y, false, NULL);
+    } else {
+        first_round(y, false, NULL, next);
+    }
 }
 
 TARGET void eden_unrotate_avx2(float *x, const unsigned char *first, const unsigned char *second,
                                const float *next)
 {
-    pass_first(x, x, NULL);
-    if (second)
-        later_stages(x, true, second, first, next);
-    else
-        later_stages(x, false, NULL, first, next);
+    if (second) {
+        first_round(x, true, second, next);
+        second_round(x, true, first);
+    } else {
+        first_round(x, true, first, next);
+    }
 }

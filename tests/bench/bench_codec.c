@@ -90,11 +90,12 @@ static void bench_kernel(const struct bench *given, const struct eden_kernel *k)
     double quantise =
         BEST(b, for (int r = 0; r < REPEAT; r++) sink += k->quantise(y, 1.0F, 4, &q, packed));
     double norm2 = BEST(b, for (int r = 0; r < REPEAT; r++) sink += k->norm2(y));
-    double expand = BEST(b, for (int r = 0; r < REPEAT; r++) k->expand(packed, 4, table, y));
+    double restore = BEST(b, for (int r = 0; r < REPEAT; r++)
+                                 k->restore(packed, 4, table, y, signs, signs, NULL));
     double rotate = BEST(
         b, for (int r = 0; r < REPEAT; r++) { k->rotate(b->x, y, signs, signs, NULL); });
-    printf("%-18s two rotations %.2f, quantise-4 %.2f, expand-4 %.2f, norm %.2f GB/s in cache\n",
-           k->name, rotate, quantise, expand, norm2);
+    printf("%-18s two rotations %.2f, quantise-4 %.2f, norm %.2f, restore-4 %.2f GB/s in cache\n",
+           k->name, rotate, quantise, norm2, restore);
 }
 
 /* kernels=NAME as the last argument: eden with that set; false when it is not there. */

@@ -212,20 +212,31 @@ static void random_bytes(unsigned char *p, size_t n)
         p[i] = (unsigned char)(uniform() * 256);
 }
 
+/* table[2^bits] of levels times 0.3, as a decoder has it. */
+static void fill_table(unsigned bits, float *table)
+{
+    unsigned n = 1u << (bits - 1);
+    for (unsigned i = 0; i < n; i++) {
+        table[i] = 0.3F * eden_levels(bits)[i];
+        table[n + i] = -table[i];
+    }
+}
+
 static void rotation_is_orthogonal(void **unused)
 {
     (void)unused;
     _Alignas(64) float x[CODEC_BLOCK], y[CODEC_BLOCK];
-    unsigned char signs[2][EDEN_SIGN_BYTES];
+    unsigned char signs[2][EDEN_SIGN_BYTES], codes[CODEC_BLOCK];
+    float table[2 * EDEN_MAX_LEVELS];
     const struct eden_kernel *kernel = &eden_kernel_portable;
     random_bytes(signs[0], sizeof signs);
-    fill(GAUSS, CODEC_BLOCK, x);
-    memcpy(y, x, sizeof x);
-    kernel->rotate(y, y, signs[0], signs[1], NULL);
+    random_bytes(codes, sizeof codes);
+    fill_table(8, table);
+    kernel->restore(codes, 8, table, x, signs[0], signs[1], NULL);
+    kernel->rotate(x, y, signs[0], signs[1], NULL);
     assert_true(fabs(kernel->norm2(y) / kernel->norm2(x) / CODEC_BLOCK / CODEC_BLOCK - 1) < 1e-6);
-    kernel->unrotate(y, signs[0], signs[1], NULL);
     for (size_t i = 0; i < CODEC_BLOCK; i++)
-        assert_true(fabsf(y[i] / CODEC_BLOCK / CODEC_BLOCK - x[i]) < 1e-5F);
+        assert_true(fabsf(y[i] / CODEC_BLOCK / CODEC_BLOCK - table[codes[i]]) < 1e-5F);
 }
 
 /* One set of inner loops against the portable one, bit for bit. */
@@ -252,15 +263,9 @@ static void compare_kernel(const struct eden_kernel *fast, const float *from, un
     assert_true(plain->quantise(x, inverse, bits, &q, a) ==
                 fast->quantise(x, inverse, bits, &q, b));
     assert_memory_equal(a, b, sizeof a);
-    for (unsigned i = 0; i < 1u << (bits - 1); i++) {
-        table[i] = 0.3F * q.level[i];
-        table[i + (1u << (bits - 1))] = -table[i];
-    }
-    plain->expand(a, bits, table, x);
-    fast->expand(a, bits, table, y);
-    assert_memory_equal(x, y, sizeof x);
-    plain->unrotate(x, signs[0], second, from);
-    fast->unrotate(y, signs[0], second, from);
+    fill_table(bits, table);
+    plain->restore(a, bits, table, x, signs[0], second, from);
+    fast->restore(a, bits, table, y, signs[0], second, from);
     assert_memory_equal(x, y, sizeof x);
 }
 
