@@ -6,6 +6,7 @@
 #include "coordinator/aggregate/eigen.h"
 #include "proto/base/cleanup.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,14 +56,31 @@ static struct result unknown(const char *text, size_t length, struct why *why)
                   length > 40 ? 40 : (int)length, text, names);
 }
 
+enum { NAME_BYTES = 32 };
+
+/* In small letters, with hyphens for blanks and underscores; or by another name in use. */
+static const struct attack_line *find(const char *text, size_t length)
+{
+    static const char *const ALSO[][2] = {{"scaled", "scale"},        {"foe", "ipm"},
+                                          {"foe-noise", "ipm-noise"}, {"inf", "infinite"},
+                                          {"1e30", "huge"},           {"drift", "slow-drift"}};
+    char name[NAME_BYTES];
+    for (size_t i = 0; i < length; i++)
+        name[i] = text[i] == ' ' || text[i] == '_' ? '-' : (char)tolower((unsigned char)text[i]);
+    name[length] = '\0';
+    for (size_t i = 0; i < sizeof ALSO / sizeof *ALSO; i++)
+        if (strcmp(name, ALSO[i][0]) == 0)
+            snprintf(name, sizeof name, "%s", ALSO[i][1]);
+    for (size_t k = 0; k < ATTACK_METHODS; k++)
+        if (strcmp(ATTACK_GALLERY[k].name, name) == 0)
+            return &ATTACK_GALLERY[k];
+    return NULL;
+}
+
 struct result attack_parse(const char *text, struct attack_choice *choice, struct why *why)
 {
     size_t length = strcspn(text, ":");
-    const struct attack_line *line = NULL;
-    for (size_t k = 0; k < ATTACK_METHODS && !line; k++)
-        if (strlen(ATTACK_GALLERY[k].name) == length &&
-            strncmp(ATTACK_GALLERY[k].name, text, length) == 0)
-            line = &ATTACK_GALLERY[k];
+    const struct attack_line *line = length < NAME_BYTES ? find(text, length) : NULL;
     if (!line)
         return unknown(text, length, why);
     *choice = (struct attack_choice){line->method, line->strength};

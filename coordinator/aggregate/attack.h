@@ -53,7 +53,7 @@ struct attack_choice {
     double strength;
 };
 
-/* "alie", "alie:1.5". RESULT_INPUT with the names when unknown. */
+/* "alie", "alie:1.5", "Sign flip", "foe". RESULT_INPUT with the names when unknown. */
 struct result attack_parse(const char *text, struct attack_choice *choice,
                            struct why *why) MUST_CHECK;
 

@@ -180,6 +180,19 @@ static void forged(void **state)
     assert_true(attack_forge(&choice, &view, &rng, out));
     assert_int_equal(attack_parse("alie:x", &choice, &why).code, RESULT_INPUT);
     assert_int_equal(attack_parse("alie:inf", &choice, &why).code, RESULT_INPUT);
+    static const struct {
+        const char *said;
+        enum attack_method method;
+    } ALSO[] = {{"Sign flip", ATTACK_SIGN_FLIP},
+                {"scaled:4", ATTACK_SCALE},
+                {"FOE", ATTACK_IPM},
+                {"one_coordinate", ATTACK_ONE_COORDINATE},
+                {"Inf", ATTACK_INFINITE},
+                {"1e30", ATTACK_HUGE}};
+    for (size_t k = 0; k < sizeof ALSO / sizeof *ALSO; k++) {
+        assert_true(ok(attack_parse(ALSO[k].said, &choice, &why)));
+        assert_int_equal(choice.method, ALSO[k].method);
+    }
     assert_int_equal(attack_parse("allie", &choice, &why).code, RESULT_INPUT);
     assert_non_null(strstr(why.text, "min-max"));
 }
