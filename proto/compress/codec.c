@@ -97,6 +97,20 @@ struct result codec_encode(const struct codec *codec, const unsigned char seed[C
     return DONE;
 }
 
+uint64_t codec_first_over(const float *x, uint64_t d, float limit)
+{
+    const int32_t most = (int32_t)float_bits(limit); /* bits of magnitudes order like numbers */
+    int32_t over = 0;
+    for (uint64_t i = 0; i < d; i++) /* without an exit, so that it runs in vectors */
+        over |= (int32_t)(float_bits(x[i]) & 0x7fffffff) > most;
+    if (!over)
+        return d;
+    uint64_t first = 0;
+    while (fabsf(x[first]) <= limit)
+        first++;
+    return first;
+}
+
 struct result codec_check_scale(float scale, uint64_t block, double size, double *norm2,
                                 struct why *why)
 {

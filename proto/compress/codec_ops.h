@@ -103,6 +103,9 @@ static inline float load_f32(const unsigned char *p)
     return bits_float(load_u32(p));
 }
 
+/* The first coordinate that is not finite or larger in magnitude than the limit; d if none is. */
+uint64_t codec_first_over(const float *x, uint64_t d, float limit);
+
 /* Adds one block's scale to the running sum of squared norms, refusing what would not decode to
  * finite numbers. size: coordinates the scale multiplies. */
 struct result codec_check_scale(float scale, uint64_t block, double size, double *norm2,

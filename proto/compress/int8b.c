@@ -32,29 +32,30 @@ static uint64_t block_offset(uint64_t block)
 /* Largest magnitude; not finite where a coordinate is not. Float bits order like numbers. */
 static float largest(const float *x, size_t n)
 {
-    uint32_t max = 0;
+    int32_t max = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t a = float_bits(x[i]) & 0x7fffffff;
+        int32_t a = (int32_t)(float_bits(x[i]) & 0x7fffffff);
         max = a > max ? a : max;
     }
-    return bits_float(max);
+    return bits_float((uint32_t)max);
 }
 
+/* x is at most GRID scales and a rounding, so that of x/scale + u + GRID the whole part, 0 to 255,
+ * is the code + GRID, but for 255. u + GRID is exact in a float, with u = (2 random + 1) / 2^17 in
+ * the lower 17 bits of its significand. */
 static void encode_block(const unsigned char *seed, uint64_t block, const float *x, size_t n,
                          float scale, unsigned char *code)
 {
     unsigned char nonce[crypto_stream_chacha20_IETF_NONCEBYTES] = {0};
     unsigned char random[2 * CODEC_BLOCK];
+    const uint32_t grid = float_bits(GRID);
     float inverse = 1 / scale;
     store_u64(nonce, block);
     crypto_stream_chacha20_ietf(random, 2 * n, nonce, seed);
     for (size_t i = 0; i < n; i++) {
-        float u = ((float)load_u16(random + 2 * i) + 0.5F) / 65536.0F;
-        float v = x[i] * inverse;
-        v = v > GRID ? GRID : v < -GRID ? -GRID : v;
-        /* Rounded down, as the sum is positive; the sum's own rounding may reach GRID + 1. */
-        int rounded = (int)(v + (u + GRID)) - GRID;
-        code[i] = (unsigned char)(rounded > GRID ? GRID : rounded);
+        float sum = x[i] * inverse + bits_float(grid + 1 + 2 * load_u16(random + 2 * i));
+        int whole = (int)sum;
+        code[i] = (unsigned char)(whole - ((whole + 1) >> 8) - GRID);
     }
 }
 

@@ -58,11 +58,11 @@ static struct result randk_encode(const struct codec *codec, const unsigned char
     uint64_t share = share_of(codec);
     uint16_t place[CODEC_BLOCK];
     unsigned char *to = payload + 8;
-    for (uint64_t i = 0; i < d; i++)
-        if (!(fabsf(x[i]) <= (float)CODEC_MAX_NORM))
-            return failed(why, RESULT_INPUT,
-                          "coordinate %llu is not finite, or too large for the codec",
-                          (unsigned long long)i);
+    uint64_t over = codec_first_over(x, d, (float)CODEC_MAX_NORM);
+    if (over < d)
+        return failed(why, RESULT_INPUT,
+                      "coordinate %llu is not finite, or too large for the codec",
+                      (unsigned long long)over);
     store_u64(payload, share);
     for (uint64_t block = 0; block < codec_blocks(d); block++) {
         size_t n = codec_block_size(d, block), k = kept_in(n, share);

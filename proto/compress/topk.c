@@ -10,6 +10,7 @@
 
 #include "proto/base/cleanup.h"
 
+#include <float.h>
 #include <math.h>
 
 static uint64_t kept_of(const struct codec *codec, uint64_t d)
@@ -84,10 +85,9 @@ static struct result topk_encode(const struct codec *codec, const unsigned char 
                                  const float *x, unsigned char *payload, struct why *why)
 {
     (void)seed;
-    for (uint64_t i = 0; i < d; i++)
-        if (!isfinite(x[i]))
-            return failed(why, RESULT_INPUT, "coordinate %llu is not finite",
-                          (unsigned long long)i);
+    uint64_t over = codec_first_over(x, d, FLT_MAX);
+    if (over < d)
+        return failed(why, RESULT_INPUT, "coordinate %llu is not finite", (unsigned long long)over);
     CLEANUP(free_pointer) uint32_t *count = malloc(BINS * sizeof *count);
     if (!count)
         return failed(why, RESULT_SYSTEM, "no memory to sort an update");
