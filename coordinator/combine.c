@@ -181,8 +181,11 @@ struct result combine_round(const struct combine_case *round, struct server *ser
     struct agg_rule rule;
     memset(outcome, 0, sizeof *outcome);
     TRY(combine_admit(round, server, &rows, outcome, why));
-    TRY(agg_rule_parse(round->plan->aggregation.rule, &rule, why));
-    struct result r = close_gate(round, &rule, outcome, why);
+    TRY(agg_rule_parse_study(round->plan->aggregation.rule, &rule, why));
+    double bucket = round->plan->aggregation.bucket_size;
+    struct result r = bucket > 0 ? agg_rule_set_numbers(&rule, "s", 1, &bucket, why) : DONE;
+    if (ok(r))
+        r = close_gate(round, &rule, outcome, why);
     if (ok(r))
         r = apply_momentum(round, server, &rows, why);
     if (ok(r))

@@ -3,6 +3,7 @@
 #include "coordinator/command_inner.h"
 
 #include "coordinator/aggregate/aggregate.h"
+#include "coordinator/forecast.h"
 #include "coordinator/incident_json.h"
 #include "coordinator/report.h"
 #include "coordinator/status.h"
@@ -62,11 +63,11 @@ static struct result check_rule(const struct plan *plan, struct why *why)
 {
     struct agg_rule rule;
     struct codec codec;
-    TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
-    agg_rule_set_f(&rule, plan->aggregation.byzantine);
+    TRY(agg_rule_parse_study(plan->aggregation.rule, &rule, why));
     enum agg_kind last = rule.stage[rule.stages - 1];
     bool mean = rule.stages == 1 && (last == AGG_MEAN || last == AGG_WEIGHTED_MEAN);
     agg_rule_free(&rule);
+    TRY(forecast_rule_holds(plan, plan->sites_count, why));
     TRY(codec_parse(plan->compression, &codec, why));
     return codec_allowed(&codec, plan->privacy.mode != PRIVACY_NONE, mean, why);
 }

@@ -36,19 +36,26 @@ __attribute__((format(printf, 2, 3))) static void warn(struct forecast *f, const
     va_end(args);
 }
 
-/* Whether the plan's rule is defined for n updates; the weights' values do not matter for that. */
-static struct result rule_holds(const struct plan *plan, unsigned n, struct why *why)
+/* The weights' values do not matter for that. */
+struct result forecast_rule_holds(const struct plan *plan, unsigned n, struct why *why)
 {
-    double weights[PLAN_SITES_MAX];
+    double weights[PLAN_SITES_MAX], order[PLAN_SITES_MAX];
+    double bucket = plan->aggregation.bucket_size;
     struct agg_rule rule;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
         weights[i] = 1.0;
-    TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
+        order[i] = i;
+    }
+    TRY(agg_rule_parse_study(plan->aggregation.rule, &rule, why));
     agg_rule_set_f(&rule, plan->aggregation.byzantine);
     struct result r = agg_rule_set_numbers(&rule, "w", n, weights, why);
     double mass = plan->aggregation.byzantine;
     if (ok(r) && rule.stage[rule.stages - 1] == AGG_WEIGHTED_TRIMMED_MEAN)
         r = agg_rule_set_numbers(&rule, "trim_mass", 1, &mass, why);
+    if (ok(r) && bucket > 0)
+        r = agg_rule_set_numbers(&rule, "s", 1, &bucket, why);
+    if (ok(r) && bucket > 0)
+        r = agg_rule_set_numbers(&rule, "perm", n, order, why);
     if (ok(r))
         r = agg_rule_check(&rule, n, 0, why);
     agg_rule_free(&rule);
@@ -91,15 +98,21 @@ static void check_guarantee(const struct plan *plan, const struct agg_rule *rule
 
 static struct result check_rule(const struct plan *plan, struct forecast *f, struct why *why)
 {
-    TRY(rule_holds(plan, plan->sites_count, why));
+    TRY(forecast_rule_holds(plan, plan->sites_count, why));
     struct why at_quorum;
-    if (!ok(rule_holds(plan, plan->aggregation.quorum, &at_quorum)))
+    const struct plan_aggregation *a = &plan->aggregation;
+    if (ok(forecast_rule_holds(plan, a->quorum, &at_quorum)) && 2 * a->byzantine >= a->quorum)
+        warn(f,
+             "with only the quorum of %u sites, %u of them hostile, no rule can be trusted: such "
+             "rounds are aborted; raise aggregation.quorum to %u",
+             a->quorum, a->byzantine, 2 * a->byzantine + 1);
+    else if (!ok(forecast_rule_holds(plan, a->quorum, &at_quorum)))
         warn(f,
              "with only the quorum of %u sites the rule does not hold (%.300s): such rounds are "
              "aborted; raise aggregation.quorum",
              plan->aggregation.quorum, at_quorum.text);
     struct agg_rule rule;
-    TRY(agg_rule_parse(plan->aggregation.rule, &rule, why));
+    TRY(agg_rule_parse_study(plan->aggregation.rule, &rule, why));
     check_guarantee(plan, &rule, f);
     agg_rule_free(&rule);
     return DONE;

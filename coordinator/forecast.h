@@ -35,6 +35,10 @@ struct forecast {
     struct why warnings[FORECAST_WARNINGS_MAX];
 };
 
+/* Whether the plan's rule gives an aggregate and is defined for n updates; RESULT_INPUT or
+ * RESULT_REFUSED with a sentence. */
+struct result forecast_rule_holds(const struct plan *plan, unsigned n, struct why *why) MUST_CHECK;
+
 /* patients: of the smallest site that will take part (public). RESULT_REFUSED with a sentence when
  * the plan contradicts itself (rule and f, codec and rule), RESULT_INPUT when it cannot be
  * accounted for. */

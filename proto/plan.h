@@ -151,6 +151,7 @@ struct plan_aggregation {
     double site_momentum; /* per site at the coordinator, before the rule; 0 = none */
     unsigned quarantine;  /* flagged rounds that set a site's updates aside; 0 = never */
     enum plan_quarantine_on quarantine_on;
+    unsigned bucket_size;   /* sites averaged into one row by bucketing; 0 = not given */
     double dissimilarity_b; /* B of (G, B)-dissimilarity as the consortium guesses it; 0 = none */
 };
 

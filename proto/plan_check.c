@@ -314,6 +314,7 @@ static struct result check_aggregation(const struct plan *plan, const struct con
         {"aggregation/max_norm", a->max_norm, 0, 1e9},
         {"aggregation/site_momentum", a->site_momentum, 0, 0.999},
         {"aggregation/quarantine", a->quarantine, 0, PLAN_ROUNDS_MAX},
+        {"aggregation/bucket_size", a->bucket_size, 0, plan->sites_count},
         {"aggregation/dissimilarity_b", a->dissimilarity_b, 0, 1e3},
         {"validation/every", v->every, 1, PLAN_ROUNDS_MAX},
         {"validation/holdout", v->holdout, 0, 0.9},

@@ -146,6 +146,7 @@ static const cyaml_schema_field_t AGGREGATION[] = {
     CYAML_FIELD_UINT("quarantine", OPT, struct plan_aggregation, quarantine),
     CYAML_FIELD_ENUM("quarantine_on", STRICT, struct plan_aggregation, quarantine_on, QUARANTINES,
                      COUNT(QUARANTINES)),
+    CYAML_FIELD_UINT("bucket_size", OPT, struct plan_aggregation, bucket_size),
     CYAML_FIELD_FLOAT("dissimilarity_b", OPT, struct plan_aggregation, dissimilarity_b),
     CYAML_FIELD_END};
 

@@ -79,6 +79,10 @@ struct result agg_rule_parse(const char *expression, struct agg_rule *rule,
                              struct why *why) MUST_CHECK;
 void agg_rule_free(struct agg_rule *rule);
 
+/* The same for the rounds of a study: what gives more than one row, or is an attack, is refused. */
+struct result agg_rule_parse_study(const char *expression, struct agg_rule *rule,
+                                   struct why *why) MUST_CHECK;
+
 /* Sets the parameter called name (f, m, neighbours, T, L, nu, tau, c, trim_mass, alpha, s, idx,
  * filter_frac, perm, w, z0, v0, g0; hyphens and underscores alike) from text: a number, a list
  * separated by commas, or for points "zero", "mean", "medoid", "majority", "row:K" or a list.

@@ -63,6 +63,24 @@ struct result agg_rule_parse(const char *expression, struct agg_rule *rule, stru
     }
 }
 
+struct result agg_rule_parse_study(const char *expression, struct agg_rule *rule, struct why *why)
+{
+    TRY(agg_rule_parse(expression, rule, why));
+    const struct agg_descriptor *last = &AGG_RULES[rule->stage[rule->stages - 1]];
+    switch (last->role) {
+    case AGG_ROLE_RULE:
+        return DONE;
+    case AGG_ROLE_PRE:
+        return failed(why, RESULT_INPUT,
+                      "'%s' stands before a rule and gives no single aggregate: write '%s+RULE', "
+                      "such as '%s+trimmed-mean'",
+                      last->name, expression, expression);
+    case AGG_ROLE_ATTACK:
+        break;
+    }
+    return failed(why, RESULT_INPUT, "'%s' is an attack, no rule for a study", last->name);
+}
+
 void agg_rule_name(const struct agg_rule *rule, char *text, size_t size)
 {
     size_t used = 0;
@@ -108,7 +126,8 @@ size_t agg_rule_output_rows(const struct agg_rule *rule, size_t n)
 static struct result check_permutation(const struct agg_params *p, size_t n, struct why *why)
 {
     if (p->s == 0)
-        return failed(why, RESULT_REFUSED, "bucketing needs the bucket size s");
+        return failed(why, RESULT_REFUSED,
+                      "bucketing needs the bucket size s (in a plan aggregation.bucket_size)");
     if (!p->perm)
         return failed(why, RESULT_REFUSED,
                       "bucketing needs perm, drawn after all updates are committed");

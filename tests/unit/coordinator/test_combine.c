@@ -158,6 +158,23 @@ static void wrong_updates_are_refused(void **state)
     assert_int_equal(before.round, server.round);
     assert_int_equal(combine(&server, u, 0, &outcome).code, RESULT_REFUSED);
     combine_outcome_free(&outcome);
+    /* What gives a row for every site, or is an attack, is no rule of a study. */
+    plan.aggregation.byzantine = 0;
+    for (int k = 0; k < 3; k++) {
+        static const char *const NO_RULE[] = {"nnm", "arc+nnm", "attack-ipm"};
+        strcpy(plan.aggregation.rule, NO_RULE[k]);
+        assert_int_equal(combine(&server, u, 4, &outcome).code, RESULT_INPUT);
+        combine_outcome_free(&outcome);
+    }
+    /* Buckets of two, drawn from the updates: of both rows the mean. */
+    strcpy(plan.aggregation.rule, "bucketing+median");
+    assert_int_equal(combine(&server, u, 4, &outcome).code, RESULT_REFUSED);
+    combine_outcome_free(&outcome);
+    plan.aggregation.bucket_size = 2;
+    assert_memory_equal(before.parameters, server.parameters, D * sizeof(float));
+    assert_true(ok(combine(&server, u, 4, &outcome)));
+    combine_outcome_free(&outcome);
+    plan.aggregation.bucket_size = 0;
     server_free(&before);
     server_free(&server);
     free_updates(u, 4);
