@@ -72,8 +72,12 @@ static void check_guarantee(const struct plan *plan, const struct agg_rule *rule
     double b = plan->aggregation.dissimilarity_b;
     enum agg_kind last = rule->stage[rule->stages - 1];
     bool nnm = rule->stages > 1 && rule->stage[rule->stages - 2] == AGG_NNM;
-    f->kappa = agg_kappa_bound(last, nnm, n, hostile);
-    f->kappa_floor = agg_kappa_floor(n, hostile);
+    size_t rows = n; /* that reach the rule: of buckets, hostile ones fill as many */
+    for (int i = 0; i < rule->stages && plan->aggregation.bucket_size > 0; i++)
+        if (rule->stage[i] == AGG_BUCKETING)
+            rows = (n + plan->aggregation.bucket_size - 1) / plan->aggregation.bucket_size;
+    f->kappa = agg_kappa_bound(last, nnm, rows, hostile);
+    f->kappa_floor = agg_kappa_floor(rows, hostile);
     f->dissimilarity_most = hostile > 0 ? sqrt(fmax(0, (double)n / hostile - 2)) : (double)INFINITY;
     if (hostile == 0)
         warn(f, "aggregation.byzantine is 0: no hostile site is withstood, whatever the rule");
