@@ -48,6 +48,16 @@ counts_again() { sed -n '/: released mole/,$p' "$dir/log/coordinator" | grep -q 
 check "its updates count again" within 40 counts_again
 must by ada stop guarded
 
+# A rule whose buckets are drawn from the updates themselves is computed again from the archive, too.
+plan mixed "north, south, east, mole" 3 "aggregation.rule: bucketing+median" "aggregation.quorum: 3"
+sed -i 's/^  quorum: 3/  quorum: 3\n  bucket_size: 2/' "$dir/mixed.yaml"
+check "a study with buckets" by ada launch "$dir/mixed.yaml"
+check "finishes" finish mixed 60
+sed '/bucket_size/d; s/^study: .*/study: sizeless/' "$dir/mixed.yaml" >"$dir/sizeless.yaml"
+check "without a size of the buckets it is refused with the name of the key" refuses 1 "bucket_size" by ada launch "$dir/sizeless.yaml"
+sed 's/bucketing+median/nnm/; s/^study: .*/study: rowful/' "$dir/mixed.yaml" >"$dir/rowful.yaml"
+check "what gives a row for every site is no rule of a study" refuses 2 "gives no single aggregate" by ada launch "$dir/rowful.yaml"
+
 check "the auditor takes the log home" by uma audit export --out "$dir/audit"
 for threads in 1 2 7; do
     verify() { by uma audit verify "$dir/audit" --threads $threads --json >"$dir/verify.$threads"; }
