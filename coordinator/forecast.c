@@ -21,7 +21,7 @@
 /* |g| / C of a typical clipped mean gradient. */
 #define SIGNAL_SHARE 0.3
 /* Hidden shift from which attacks in the noise cost more than 0.01 of AUROC where it was measured
- * (docs/evidence.md: 0.019 cost 0.004, 0.051 up to 0.016, 0.088 up to 0.025). */
+ * (docs/evidence.md: 0.019 cost 0.004, 0.051 up to 0.015, 0.088 up to 0.025). */
 #define HIDDEN_SHIFT_MAX 0.04
 /* Share of the weight from which hostile sites are the majority. */
 #define SHARE_UNSAFE 0.5

@@ -38,7 +38,7 @@ struct bench {
     struct member member[MEMBERS_MAX];
 };
 
-/* Losses of one attack at one hostile site. */
+/* Losses of one attack at one hostile site; NaN where no model comes of it. */
 struct losses {
     double mean, deviation, largest;
 };
@@ -223,7 +223,12 @@ static struct result measure(struct bench *b, unsigned hostile, const char *name
     out->largest = -1.0;
     for (unsigned k = 0; k < b->draws; k++) {
         double auroc = 0.0;
-        TRY(study(b, hostile, false, name, &auroc, why));
+        struct result r = study(b, hostile, false, name, &auroc, why);
+        if (r.code == RESULT_REFUSED) { /* the coordinator aborts the study */
+            *out = (struct losses){(double)NAN, (double)NAN, (double)NAN};
+            return DONE;
+        }
+        TRY(r);
         sum += base - auroc;
         squares += (base - auroc) * (base - auroc);
         out->largest = fmax(out->largest, base - auroc);
@@ -320,6 +325,8 @@ static bool replace(struct bench *b, char *pair)
         b->attacks = value;
     else if (strcmp(pair, "hostile") == 0)
         b->hostile = value;
+    else if (strcmp(pair, "privacy") == 0 && strcmp(value, "none") == 0)
+        plan->privacy = (struct plan_privacy){.mode = PRIVACY_NONE};
     else if (strcmp(pair, "rule") == 0)
         snprintf(plan->aggregation.rule, sizeof plan->aggregation.rule, "%s", value);
     else if (strcmp(pair, "fold") == 0)
