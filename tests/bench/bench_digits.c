@@ -11,6 +11,7 @@
  * attacks= take names by commas, seeds= a number; the other keys are what the table leaves open
  * (KEYS). vary= runs every combination of the values of the named keys. */
 #include "tests/attack_world.h"
+#include "tests/bench/options.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -107,18 +108,6 @@ struct digits {
     float x[SAMPLES_MAX * PIXELS];
     size_t label[SAMPLES_MAX];
 };
-
-/* Whether name is one of the names in list, by commas; NULL lists all. */
-static bool listed(const char *list, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = list; at; at = strchr(at, ',')) {
-        at += *at == ',';
-        if (strncmp(at, name, length) == 0 && (at[length] == ',' || !at[length]))
-            return true;
-    }
-    return !list;
-}
 
 static bool set_key(const char *text, size_t chosen[KEYS])
 {
@@ -305,7 +294,7 @@ static struct outcome run_entry(const struct options *o, const struct digits *da
         struct attack_world w;
         open_world(data, chosen, column, s + 1, &w);
         for (size_t a = 0; a < WORLD_ATTACKS; a++)
-            if (!listed(o->attacks, WORLD_ATTACK[a]))
+            if (!bench_listed(o->attacks, WORLD_ATTACK[a]))
                 reached[s][a] = (double)INFINITY;
             else if (!ok(attack_world_train(&w, &entry->rule, WORLD_ATTACK[a], column->ratio, s + 1,
                                             &reached[s][a], &why))) {
@@ -343,7 +332,8 @@ static void run_choice(const struct options *o, struct digits *data, const size_
     printf(" seeds=%zu\n", o->seeds);
     for (size_t c = 0; c < COLUMNS; c++)
         for (size_t r = 0; r < RULES; r++) {
-            if (!listed(o->columns, COLUMN[c].name) || !listed(o->rules, TABLE[r].rule.name))
+            if (!bench_listed(o->columns, COLUMN[c].name) ||
+                !bench_listed(o->rules, TABLE[r].rule.name))
                 continue;
             struct outcome out = run_entry(o, data, chosen, &TABLE[r], &COLUMN[c]);
             double table = TABLE[r].table[c];
@@ -362,7 +352,7 @@ static void run_choice(const struct options *o, struct digits *data, const size_
 
 static void vary(const struct options *o, struct digits *data, size_t key, size_t chosen[KEYS])
 {
-    while (key < KEYS && !(o->vary && listed(o->vary, OPEN[key].name)))
+    while (key < KEYS && !(o->vary && bench_listed(o->vary, OPEN[key].name)))
         key++;
     if (key == KEYS) {
         run_choice(o, data, chosen);

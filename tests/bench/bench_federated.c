@@ -2,6 +2,7 @@
 /* What a plan's training reaches on a folder of site files: five folds or the plan's own holdout,
  * several noise draws. Usage: bench_federated PLAN FOLDER [KEY=VALUE ...], keys below. */
 #include "linalg/blas.h"
+#include "tests/bench/options.h"
 #include "tests/federation.h"
 
 #include <math.h>
@@ -23,17 +24,10 @@ static void scale_priors(struct plan *plan, double factor)
 /* Plan values that a run may replace. */
 static bool replace(struct plan *plan, unsigned *folds, unsigned *repeats, const char *pair)
 {
-    char *end;
-    const char *value = strchr(pair, '=');
-    if (!value)
-        return false;
-    size_t n = (size_t)(value - pair);
-    double x = strtod(value + 1, &end);
-    const struct {
-        const char *key;
-        double *number;
-        unsigned *count;
-    } keys[] = {
+    double prior = 1.0, intercept = plan->model.site_intercept;
+    const struct bench_key keys[] = {
+        {"prior", &prior, NULL},
+        {"intercept", &intercept, NULL},
         {"rate", &plan->training.learning_rate, NULL},
         {"rate_end", &plan->training.learning_rate_end, NULL},
         {"momentum", &plan->training.momentum, NULL},
@@ -51,24 +45,11 @@ static bool replace(struct plan *plan, unsigned *folds, unsigned *repeats, const
         {"folds", NULL, folds},
         {"repeats", NULL, repeats},
     };
-    if (*end == '\0' && n == 5 && strncmp(pair, "prior", n) == 0) {
-        scale_priors(plan, x);
-        return true;
-    }
-    if (*end == '\0' && n == 9 && strncmp(pair, "intercept", n) == 0) {
-        plan->model.site_intercept = x > 0.0;
-        return true;
-    }
-    for (size_t i = 0; i < sizeof keys / sizeof *keys && *end == '\0'; i++) {
-        if (strlen(keys[i].key) != n || strncmp(pair, keys[i].key, n) != 0)
-            continue;
-        if (keys[i].number)
-            *keys[i].number = x;
-        else
-            *keys[i].count = (unsigned)x;
-        return true;
-    }
-    return false;
+    if (!bench_set_number(keys, sizeof keys / sizeof *keys, pair))
+        return false;
+    scale_priors(plan, prior);
+    plan->model.site_intercept = intercept > 0.0;
+    return true;
 }
 
 static void print(const struct plan *plan, const struct federation_outcome *sum, double squares,

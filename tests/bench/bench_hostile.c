@@ -15,6 +15,7 @@
 #include "linalg/stats/auroc.h"
 #include "proto/compress/codec.h"
 #include "proto/plan_model.h"
+#include "tests/bench/options.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -238,23 +239,13 @@ static struct result measure(struct bench *b, unsigned hostile, const char *name
     return DONE;
 }
 
-/* Whether a list by commas names it; every list that is NULL does. */
-static bool listed(const char *list, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = list; at && *at; at += strcspn(at, ",") + (strchr(at, ',') != NULL))
-        if (strcspn(at, ",") == n && strncmp(at, name, n) == 0)
-            return true;
-    return !list;
-}
-
 static struct result one_line(struct bench *b, const char *name, const double *base,
                               struct losses *worst, struct why *why)
 {
     struct losses line = {-1.0, 0.0, -1.0}, at;
     printf("%-16s", name ? name : "none");
     for (unsigned i = 0; i < b->plan.sites_count; i++) {
-        if (!listed(b->hostile, b->plan.sites[i].name))
+        if (!bench_listed(b->hostile, b->plan.sites[i].name))
             continue;
         TRY(measure(b, i, name, base[i], &at, why));
         printf("  %+.4f sd %.4f (%+.4f)", at.mean, at.deviation, at.largest);
@@ -277,7 +268,7 @@ static struct result table(struct bench *b, struct why *why)
     for (unsigned i = 0; i < b->plan.sites_count; i++)
         TRY(load(b, i, POISON_NONE, why));
     for (unsigned i = 0; i < b->plan.sites_count; i++) {
-        if (!listed(b->hostile, b->plan.sites[i].name))
+        if (!bench_listed(b->hostile, b->plan.sites[i].name))
             continue;
         for (unsigned k = 0; k < b->honest_draws; k++) {
             double auroc = 0.0;
@@ -288,7 +279,7 @@ static struct result table(struct bench *b, struct why *why)
     }
     TRY(one_line(b, NULL, base, &worst, why));
     for (const struct attack_kind *kind = attack_kinds(); kind->name; kind++)
-        if (listed(b->attacks, kind->name))
+        if (bench_listed(b->attacks, kind->name))
             TRY(one_line(b, kind->name, base, &worst, why));
     printf("worst loss %+.4f in the mean of %u draws, %+.4f in one\n", worst.mean, b->draws,
            worst.largest);
@@ -298,17 +289,8 @@ static struct result table(struct bench *b, struct why *why)
 /* Plan values that a run may replace. */
 static bool replace(struct bench *b, char *pair)
 {
-    char *value = strchr(pair, '='), *end;
-    if (!value)
-        return false;
-    *value++ = '\0';
-    double x = strtod(value, &end);
     struct plan *plan = &b->plan;
-    const struct {
-        const char *key;
-        double *number;
-        unsigned *count;
-    } keys[] = {
+    const struct bench_key keys[] = {
         {"rate", &plan->training.learning_rate, NULL},
         {"l2", &plan->training.l2, NULL},
         {"average_from", &plan->training.average_from, NULL},
@@ -321,6 +303,12 @@ static bool replace(struct bench *b, char *pair)
         {"draws", NULL, &b->draws},
         {"honest_draws", NULL, &b->honest_draws},
     };
+    if (bench_set_number(keys, sizeof keys / sizeof *keys, pair))
+        return true;
+    char *value = strchr(pair, '=');
+    if (!value)
+        return false;
+    *value++ = '\0';
     if (strcmp(pair, "attacks") == 0)
         b->attacks = value;
     else if (strcmp(pair, "hostile") == 0)
@@ -331,18 +319,8 @@ static bool replace(struct bench *b, char *pair)
         snprintf(plan->aggregation.rule, sizeof plan->aggregation.rule, "%s", value);
     else if (strcmp(pair, "fold") == 0)
         snprintf(plan->validation.fold_value, sizeof plan->validation.fold_value, "%s", value);
-    else {
-        for (size_t i = 0; i < sizeof keys / sizeof *keys && *end == '\0'; i++) {
-            if (strcmp(keys[i].key, pair) != 0)
-                continue;
-            if (keys[i].number)
-                *keys[i].number = x;
-            else
-                *keys[i].count = (unsigned)x;
-            return true;
-        }
+    else
         return false;
-    }
     return true;
 }
 
