@@ -105,16 +105,16 @@ static struct result check_rule(const struct plan *plan, struct forecast *f, str
     TRY(forecast_rule_holds(plan, plan->sites_count, why));
     struct why at_quorum;
     const struct plan_aggregation *a = &plan->aggregation;
-    if (ok(forecast_rule_holds(plan, a->quorum, &at_quorum)) && 2 * a->byzantine >= a->quorum)
+    if (!ok(forecast_rule_holds(plan, a->quorum, &at_quorum)))
+        warn(f,
+             "with only the quorum of %u sites the rule does not hold (%.300s): such rounds are "
+             "aborted; raise aggregation.quorum",
+             a->quorum, at_quorum.text);
+    else if (2 * a->byzantine >= a->quorum)
         warn(f,
              "with only the quorum of %u sites, %u of them hostile, no rule can be trusted: such "
              "rounds are aborted; raise aggregation.quorum to %u",
              a->quorum, a->byzantine, 2 * a->byzantine + 1);
-    else if (!ok(forecast_rule_holds(plan, a->quorum, &at_quorum)))
-        warn(f,
-             "with only the quorum of %u sites the rule does not hold (%.300s): such rounds are "
-             "aborted; raise aggregation.quorum",
-             plan->aggregation.quorum, at_quorum.text);
     struct agg_rule rule;
     TRY(agg_rule_parse_study(plan->aggregation.rule, &rule, why));
     check_guarantee(plan, &rule, f);

@@ -7,6 +7,7 @@
 #include "coordinator/validate/matrix.h"
 #include "coordinator/validate/transport.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -15,11 +16,6 @@
 #include <string.h>
 
 static const double Z975 = 1.959963984540054;
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 /* Of a figure inside (0, 1) and its variance at these offsets. */
 static json_t *random_effects(const struct pooling_input *inputs, size_t n, size_t at,
@@ -220,15 +216,16 @@ static json_t *cross_json(const struct study *study, const struct pooling_input 
             continue;
         json_t *o =
             json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:b}", "site", name, "contribution",
-                      number(x->fit.row[at]), "z", number(x->fit.row_z[at]), "ease",
-                      number(x->fit.col[at]), "own_excess", number(x->fit.diag_excess[at]),
-                      "leave_one_out", number(x->gain[at]), "free_rider", x->flags[at].free_rider,
+                      number_or_null(x->fit.row[at]), "z", number_or_null(x->fit.row_z[at]), "ease",
+                      number_or_null(x->fit.col[at]), "own_excess",
+                      number_or_null(x->fit.diag_excess[at]), "leave_one_out",
+                      number_or_null(x->gain[at]), "free_rider", x->flags[at].free_rider,
                       "self_inflated", x->flags[at].self_inflated);
         json_array_append_new(sites, o);
         at++;
     }
-    return json_pack("{s:o, s:o, s:o}", "mu", number(x->fit.mu), "spread",
-                     number(x->fit.residual_spread), "sites", sites);
+    return json_pack("{s:o, s:o, s:o}", "mu", number_or_null(x->fit.mu), "spread",
+                     number_or_null(x->fit.residual_spread), "sites", sites);
 }
 
 json_t *insight_matrix(const struct study *study, const struct pooling_input *inputs, size_t n)

@@ -10,6 +10,7 @@
 #include "coordinator/monitoring.h"
 
 #include "coordinator/entry.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@ static double or_nought(double value)
 
 static void put(json_t *o, const char *key, double value)
 {
-    json_object_set_new(o, key, isfinite(value) ? json_real(value) : json_null());
+    json_object_set_new(o, key, number_or_null(value));
 }
 
 static json_t *policy_json(const struct monitor_policy *p)

@@ -7,15 +7,11 @@
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/hist_figures.h"
 #include "linalg/stats/subgroup.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 /* One group's AUROC somewhere. */
 struct part {
@@ -55,7 +51,7 @@ static double p_of(const struct part *reference, const struct part *group)
 
 static json_t *interval(double middle, double half)
 {
-    return json_pack("[o, o]", number(middle - half), number(middle + half));
+    return json_pack("[o, o]", number_or_null(middle - half), number_or_null(middle + half));
 }
 
 static json_t *compare(const struct part *reference, const struct part *group, size_t comparisons,
@@ -66,12 +62,12 @@ static json_t *compare(const struct part *reference, const struct part *group, s
     double z = normal_isf(0.025 / (double)comparisons);
     double log_half = z * log(d.ci_ratio[1] / d.ratio) / STAT_Z975;
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:[o, o], s:o, s:o}", "group", group->key,
-                     "reference", reference->key, "auroc", number(group->auroc), "gap",
-                     number(d.delta_signed), "gap_interval",
-                     interval(d.delta_signed, z * d.se_delta), "ratio", number(d.ratio),
-                     "ratio_interval", number(d.ratio * exp(-log_half)),
-                     number(d.ratio * exp(log_half)), "p", number(p_of(reference, group)), "p_holm",
-                     number(holm));
+                     "reference", reference->key, "auroc", number_or_null(group->auroc), "gap",
+                     number_or_null(d.delta_signed), "gap_interval",
+                     interval(d.delta_signed, z * d.se_delta), "ratio", number_or_null(d.ratio),
+                     "ratio_interval", number_or_null(d.ratio * exp(-log_half)),
+                     number_or_null(d.ratio * exp(log_half)), "p",
+                     number_or_null(p_of(reference, group)), "p_holm", number_or_null(holm));
 }
 
 /* The reference of a group: the first of its column, if that is told. */
@@ -105,7 +101,7 @@ static json_t *disparity_of(const struct part *parts, size_t n)
                                                 holm[k]));
     return json_pack("{s:o, s:o}", "groups", list, "worst",
                      worst ? json_pack("{s:s, s:o}", "group", worst->key, "auroc",
-                                       number(worst->auroc))
+                                       number_or_null(worst->auroc))
                            : json_null());
 }
 
@@ -175,22 +171,22 @@ static void add_figures(json_t *o, size_t bins, const double *pos, const double 
 {
     struct hist_figures f;
     hist_figures(bins, pos, neg, noise, &f);
-    json_object_set_new(o, "auroc", number(f.auroc));
-    json_object_set_new(o, "auroc_bound", number(f.auroc_bound));
-    json_object_set_new(o, "auroc_variance", number(f.auroc_variance));
+    json_object_set_new(o, "auroc", number_or_null(f.auroc));
+    json_object_set_new(o, "auroc_bound", number_or_null(f.auroc_bound));
+    json_object_set_new(o, "auroc_variance", number_or_null(f.auroc_variance));
     struct auroc_interval i;
     if (f.auroc > 0.0 && f.auroc < 1.0 && f.auroc_variance > 0.0) {
         auroc_interval(f.auroc, f.auroc_variance, STAT_Z975, &i);
-        json_object_set_new(o, "auroc_low", number(i.logit[0]));
-        json_object_set_new(o, "auroc_high", number(i.logit[1]));
+        json_object_set_new(o, "auroc_low", number_or_null(i.logit[0]));
+        json_object_set_new(o, "auroc_high", number_or_null(i.logit[1]));
     }
-    json_object_set_new(o, "brier", number(f.brier));
-    json_object_set_new(o, "observed_expected", number(f.observed_expected));
-    json_object_set_new(o, "ece", number(f.ece));
-    json_object_set_new(o, "ece_null", number(f.ece_null));
-    json_object_set_new(o, "calibration_slope", number(f.slope));
-    json_object_set_new(o, "calibration_slope_se", number(f.slope_se));
-    json_object_set_new(o, "spiegelhalter_z", number(f.spiegelhalter_z));
+    json_object_set_new(o, "brier", number_or_null(f.brier));
+    json_object_set_new(o, "observed_expected", number_or_null(f.observed_expected));
+    json_object_set_new(o, "ece", number_or_null(f.ece));
+    json_object_set_new(o, "ece_null", number_or_null(f.ece_null));
+    json_object_set_new(o, "calibration_slope", number_or_null(f.slope));
+    json_object_set_new(o, "calibration_slope_se", number_or_null(f.slope_se));
+    json_object_set_new(o, "spiegelhalter_z", number_or_null(f.spiegelhalter_z));
 }
 
 json_t *pooling_histogram(const struct pooling_input *inputs, size_t n)

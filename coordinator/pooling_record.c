@@ -4,6 +4,7 @@
 #include "coordinator/pooling.h"
 
 #include "coordinator/pooling_groups.h"
+#include "proto/base/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -13,11 +14,6 @@
 #include <time.h>
 
 static const double QUANTILE_975 = 1.959963984540054;
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static const char *band(uint64_t rows)
 {
@@ -35,20 +31,20 @@ static const char *band(uint64_t rows)
 static json_t *pooled_object(const struct pooling *p)
 {
     json_t *o = json_object();
-    json_object_set_new(o, "auroc", number(p->auroc));
-    json_object_set_new(o, "auroc_low", number(p->auroc_low));
-    json_object_set_new(o, "auroc_high", number(p->auroc_high));
+    json_object_set_new(o, "auroc", number_or_null(p->auroc));
+    json_object_set_new(o, "auroc_low", number_or_null(p->auroc_low));
+    json_object_set_new(o, "auroc_high", number_or_null(p->auroc_high));
     if (isfinite(p->cindex)) {
         json_object_set_new(o, "cindex", json_real(p->cindex));
-        json_object_set_new(o, "cindex_low", number(p->cindex_low));
-        json_object_set_new(o, "cindex_high", number(p->cindex_high));
+        json_object_set_new(o, "cindex_low", number_or_null(p->cindex_low));
+        json_object_set_new(o, "cindex_high", number_or_null(p->cindex_high));
     }
-    json_object_set_new(o, "brier", number(p->brier));
-    json_object_set_new(o, "calibration_slope", number(p->calibration_slope));
-    json_object_set_new(o, "calibration_intercept", number(p->calibration_intercept));
-    json_object_set_new(o, "accuracy", number(p->accuracy));
-    json_object_set_new(o, "loss", number(p->loss));
-    json_object_set_new(o, "rows", number(p->rows));
+    json_object_set_new(o, "brier", number_or_null(p->brier));
+    json_object_set_new(o, "calibration_slope", number_or_null(p->calibration_slope));
+    json_object_set_new(o, "calibration_intercept", number_or_null(p->calibration_intercept));
+    json_object_set_new(o, "accuracy", number_or_null(p->accuracy));
+    json_object_set_new(o, "loss", number_or_null(p->loss));
+    json_object_set_new(o, "rows", number_or_null(p->rows));
     return o;
 }
 
@@ -83,9 +79,10 @@ static json_t *epoch_object(const struct evaluation_epoch *e)
 static json_t *drift_column(const struct evaluation_drift_column *c)
 {
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
-                     evaluation_statistic_name(c->status), "kl", number(c->kl), "kl_p",
-                     number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
-                     number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
+                     evaluation_statistic_name(c->status), "kl", number_or_null(c->kl), "kl_p",
+                     number_or_null(c->kl_p), "psi", number_or_null(c->psi), "psi_p",
+                     number_or_null(c->psi_p), "ks", number_or_null(c->ks), "ks_p",
+                     number_or_null(c->ks_p), "missing_z", number_or_null(c->missing_z));
 }
 
 static json_t *drift_object(const struct evaluation_drift *d)
@@ -95,12 +92,13 @@ static json_t *drift_object(const struct evaluation_drift *d)
     json_t *columns = json_array();
     for (uint32_t i = 0; i < d->columns_count; i++)
         json_array_append_new(columns, drift_column(&d->columns[i]));
-    json_t *o = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "status",
-                          evaluation_statistic_name(d->status), "reference",
-                          d->of_training ? "training" : "holdout", "reference_date",
-                          date(d->reference_date_ms), "score", drift_column(&d->score), "mmd2",
-                          number(d->mmd2), "mmd_p", number(d->mmd_p), "expected_auroc",
-                          number(d->expected_auroc), "features", columns, "worst", d->worst);
+    json_t *o =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "status",
+                  evaluation_statistic_name(d->status), "reference",
+                  d->of_training ? "training" : "holdout", "reference_date",
+                  date(d->reference_date_ms), "score", drift_column(&d->score), "mmd2",
+                  number_or_null(d->mmd2), "mmd_p", number_or_null(d->mmd_p), "expected_auroc",
+                  number_or_null(d->expected_auroc), "features", columns, "worst", d->worst);
     json_object_set_new(o, "reference_band", band_of(d->reference_low, d->reference_high));
     json_object_set_new(o, "current_band", band_of(d->current_low, d->current_high));
     return o;
@@ -116,9 +114,9 @@ static json_t *strata_object(const struct evaluation_strata *s)
     return json_pack("{s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "status", status,
                      "clusters_negative", (int)s->clusters[0], "clusters_positive",
                      (int)s->clusters[1], "tested", (int)s->tested, "of",
-                     s->of_positives ? "sensitivity" : "specificity", "gap", number(s->gap),
-                     "gap_low", number(s->gap_low), "gap_high", number(s->gap_high), "p_holm",
-                     number(s->p), "n_band", band_of(s->low, s->high));
+                     s->of_positives ? "sensitivity" : "specificity", "gap", number_or_null(s->gap),
+                     "gap_low", number_or_null(s->gap_low), "gap_high", number_or_null(s->gap_high),
+                     "p_holm", number_or_null(s->p), "n_band", band_of(s->low, s->high));
 }
 
 /* Where the plan names a follow-up time. */
@@ -128,8 +126,8 @@ static void put_cindex(json_t *o, const struct evaluation_figures *f)
         return;
     double half = QUANTILE_975 * sqrt(f->cindex_variance);
     json_object_set_new(o, "cindex", json_real(f->cindex));
-    json_object_set_new(o, "cindex_low", number(fmax(f->cindex - half, 0)));
-    json_object_set_new(o, "cindex_high", number(fmin(f->cindex + half, 1)));
+    json_object_set_new(o, "cindex_low", number_or_null(fmax(f->cindex - half, 0)));
+    json_object_set_new(o, "cindex_high", number_or_null(fmin(f->cindex + half, 1)));
 }
 
 static json_t *site_object(const struct study *study, const struct pooling_input *input)
@@ -139,32 +137,32 @@ static json_t *site_object(const struct study *study, const struct pooling_input
     json_object_set_new(o, "name", json_string_nocheck(study->members[input->site].name));
     json_object_set_new(o, "status", json_string(evaluation_status_name(f->status)));
     json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
-    json_object_set_new(o, "auroc", number(f->auroc));
-    json_object_set_new(o, "auroc_low", number(f->auroc_low));
-    json_object_set_new(o, "auroc_high", number(f->auroc_high));
-    json_object_set_new(o, "brier", number(f->brier));
-    json_object_set_new(o, "calibration_slope", number(f->calibration_slope));
+    json_object_set_new(o, "auroc", number_or_null(f->auroc));
+    json_object_set_new(o, "auroc_low", number_or_null(f->auroc_low));
+    json_object_set_new(o, "auroc_high", number_or_null(f->auroc_high));
+    json_object_set_new(o, "brier", number_or_null(f->brier));
+    json_object_set_new(o, "calibration_slope", number_or_null(f->calibration_slope));
     double half = QUANTILE_975 * f->calibration_slope_se;
-    json_object_set_new(o, "calibration_slope_low", number(f->calibration_slope - half));
-    json_object_set_new(o, "calibration_slope_high", number(f->calibration_slope + half));
-    json_object_set_new(o, "calibration_intercept", number(f->calibration_intercept));
-    json_object_set_new(o, "observed_expected", number(f->observed_expected));
-    json_object_set_new(o, "accuracy", number(f->accuracy));
-    json_object_set_new(o, "sensitivity", number(f->sensitivity));
-    json_object_set_new(o, "specificity", number(f->specificity));
-    json_object_set_new(o, "ppv", number(f->ppv));
-    json_object_set_new(o, "alert_rate", number(f->alert_rate));
-    json_object_set_new(o, "sensitivity_at_specificity_0.9", number(f->sensitivity_fixed));
-    json_object_set_new(o, "ipa", number(f->ipa));
-    json_object_set_new(o, "ece", number(f->ece));
-    json_object_set_new(o, "ece_null", number(f->ece_null));
-    json_object_set_new(o, "spiegelhalter_z", number(f->spiegelhalter_z));
-    json_object_set_new(o, "macro_auroc", number(f->macro_auroc));
+    json_object_set_new(o, "calibration_slope_low", number_or_null(f->calibration_slope - half));
+    json_object_set_new(o, "calibration_slope_high", number_or_null(f->calibration_slope + half));
+    json_object_set_new(o, "calibration_intercept", number_or_null(f->calibration_intercept));
+    json_object_set_new(o, "observed_expected", number_or_null(f->observed_expected));
+    json_object_set_new(o, "accuracy", number_or_null(f->accuracy));
+    json_object_set_new(o, "sensitivity", number_or_null(f->sensitivity));
+    json_object_set_new(o, "specificity", number_or_null(f->specificity));
+    json_object_set_new(o, "ppv", number_or_null(f->ppv));
+    json_object_set_new(o, "alert_rate", number_or_null(f->alert_rate));
+    json_object_set_new(o, "sensitivity_at_specificity_0.9", number_or_null(f->sensitivity_fixed));
+    json_object_set_new(o, "ipa", number_or_null(f->ipa));
+    json_object_set_new(o, "ece", number_or_null(f->ece));
+    json_object_set_new(o, "ece_null", number_or_null(f->ece_null));
+    json_object_set_new(o, "spiegelhalter_z", number_or_null(f->spiegelhalter_z));
+    json_object_set_new(o, "macro_auroc", number_or_null(f->macro_auroc));
     put_cindex(o, f);
     if (f->rows_per_patient > 1.0)
-        json_object_set_new(o, "rows_per_patient", number(f->rows_per_patient));
-    json_object_set_new(o, "loss", number(f->loss));
-    json_object_set_new(o, "metrics_epsilon", number(input->evaluation.metrics_epsilon));
+        json_object_set_new(o, "rows_per_patient", number_or_null(f->rows_per_patient));
+    json_object_set_new(o, "loss", number_or_null(f->loss));
+    json_object_set_new(o, "metrics_epsilon", number_or_null(input->evaluation.metrics_epsilon));
     json_object_set_new(o, "release",
                         json_string(evaluation_release_name(input->evaluation.release)));
     json_object_set_new(o, "epoch", epoch_object(&input->evaluation.epoch));
@@ -183,9 +181,9 @@ static void add_subgroups(json_t *list, const struct study *study,
         json_object_set_new(o, "site", json_string_nocheck(study->members[input->site].name));
         json_object_set_new(o, "group", json_string_nocheck(f->group));
         json_object_set_new(o, "status", json_string(evaluation_status_name(f->status)));
-        json_object_set_new(o, "auroc", number(f->auroc));
-        json_object_set_new(o, "low", number(f->auroc_low));
-        json_object_set_new(o, "high", number(f->auroc_high));
+        json_object_set_new(o, "auroc", number_or_null(f->auroc));
+        json_object_set_new(o, "low", number_or_null(f->auroc_low));
+        json_object_set_new(o, "high", number_or_null(f->auroc_high));
         put_cindex(o, f);
         json_object_set_new(o, "n_band", json_string(band(f->positives + f->negatives)));
         json_array_append_new(list, o);
@@ -205,7 +203,8 @@ static json_t *matrix_object(const struct study *study, const struct pooling_inp
         for (size_t k = 0; k < n; k++) {
             const struct payload_evaluation *e = &inputs[k].evaluation;
             bool has = m < e->models_count && e->models[m].groups_count > 0;
-            json_array_append_new(row, has ? number(e->models[m].groups[0].auroc) : json_null());
+            json_array_append_new(row,
+                                  has ? number_or_null(e->models[m].groups[0].auroc) : json_null());
         }
         json_array_append_new(models, json_string_nocheck(first->models[m].name));
         json_array_append_new(auroc, row);
@@ -236,13 +235,12 @@ static json_t *paired_list(const struct study *study, const struct pooling_input
         for (uint32_t m = 1; m < e->models_count; m++) {
             const struct evaluation_model *model = &e->models[m];
             if (isfinite(model->difference))
-                json_array_append_new(list,
-                                      json_pack("{s:s, s:s, s:o, s:o, s:o}", "site",
-                                                study->members[inputs[i].site].name, "model",
-                                                model->name, "difference",
-                                                number(model->difference), "variance",
-                                                number(model->difference_variance), "permutation_p",
-                                                number(model->groups[0].difference_p)));
+                json_array_append_new(
+                    list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "site",
+                                    study->members[inputs[i].site].name, "model", model->name,
+                                    "difference", number_or_null(model->difference), "variance",
+                                    number_or_null(model->difference_variance), "permutation_p",
+                                    number_or_null(model->groups[0].difference_p)));
         }
     }
     return list;

@@ -9,6 +9,7 @@
 #include "coordinator/statement.h"
 #include "coordinator/status.h"
 #include "proto/base/clock.h"
+#include "proto/base/json.h"
 #include "proto/transfer.h"
 #include "proto/transfer_pack.h"
 
@@ -43,11 +44,6 @@ struct builder {
     json_t *kept;    /* owned: the best record */
     json_t *gate;    /* owned: how the last evaluation was judged */
 };
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static json_t *integer(uint64_t value)
 {
@@ -119,7 +115,7 @@ static void put_point(struct site_sum *sum, uint64_t ms)
         sum->spent = json_array();
     json_t *point = json_array();
     json_array_append_new(point, integer(ms));
-    json_array_append_new(point, number(sum->epsilon_spent));
+    json_array_append_new(point, number_or_null(sum->epsilon_spent));
     json_array_append_new(sum->spent, point);
 }
 
@@ -297,15 +293,17 @@ static json_t *site_object(struct builder *b, uint32_t i)
     json_object_set_new(o, "rounds_counted", integer(sum->counted));
     json_object_set_new(o, "rounds_refused", integer(sum->refused));
     json_object_set_new(o, "rounds_missed", integer(sum->missed));
-    json_object_set_new(o, "epsilon_spent", number(sum->epsilon_spent));
+    json_object_set_new(o, "epsilon_spent", number_or_null(sum->epsilon_spent));
     json_object_set_new(o, "epsilon_budget",
-                        number(sum->epsilon_budget > 0 ? sum->epsilon_budget : m->epsilon_budget));
+                        number_or_null(sum->epsilon_budget > 0 ? sum->epsilon_budget
+                                                               : m->epsilon_budget));
     json_object_set_new(o, "delta",
-                        number(b->plan.privacy.mode == PRIVACY_NONE ? 0 : b->plan.privacy.delta));
+                        number_or_null(
+                            b->plan.privacy.mode == PRIVACY_NONE ? 0 : b->plan.privacy.delta));
     if (sum->spent)
         json_object_set(o, "spent", sum->spent);
     json_object_set_new(o, "bytes_sent", integer(sum->bytes));
-    json_object_set_new(o, "peak_memory_mb", number((double)peak / 1024));
+    json_object_set_new(o, "peak_memory_mb", number_or_null((double)peak / 1024));
     json_object_update_missing(o, evaluated_site(b, m->name));
     if (!json_object_get(o, "auroc")) {
         json_object_set_new(o, "auroc", json_null());
@@ -363,7 +361,8 @@ static void put_times(const struct builder *b, json_t *report)
     double total = end > s->launched_ms ? (double)(end - s->launched_ms) / 1000 : 0;
     json_object_set_new(report, "seconds_total", json_real(total));
     json_object_set_new(report, "seconds_per_round",
-                        number(b->rounds_timed ? b->round_seconds / b->rounds_timed : (double)NAN));
+                        number_or_null(b->rounds_timed ? b->round_seconds / b->rounds_timed
+                                                       : (double)NAN));
     json_object_set_new(report, "bytes_per_update",
                         integer(b->updates ? b->update_bytes / b->updates : 0));
     json_object_set_new(report, "bytes_per_model", integer(b->model_bytes));

@@ -5,6 +5,7 @@
 #include "coordinator/entry.h"
 #include "privacy/clip.h"
 #include "privacy/release_grid.h"
+#include "proto/base/json.h"
 #include "proto/plan_model.h"
 #include "proto/plan_privacy.h"
 
@@ -65,7 +66,7 @@ static void put(json_t *o, const char *key, const char *text)
 
 static void put_number(json_t *o, const char *key, double value)
 {
-    json_object_set_new(o, key, isfinite(value) ? json_real(value) : json_null());
+    json_object_set_new(o, key, number_or_null(value));
 }
 
 static void put_sampling(json_t *o, const struct facts *f)

@@ -11,6 +11,7 @@
 #include "coordinator/entry.h"
 #include "linalg/stats/auroc.h"
 #include "linalg/stats/pool.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -20,14 +21,9 @@
 
 static const double LEVEL = 0.95;
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void put(json_t *o, const char *key, double value)
 {
-    json_object_set_new(o, key, number(value));
+    json_object_set_new(o, key, number_or_null(value));
 }
 
 /* A claimed variance can only be held against Newcombe's where the counts are told. */

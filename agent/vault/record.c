@@ -4,6 +4,7 @@
 
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
+#include "proto/base/json.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -12,11 +13,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
 
 static json_t *start(const char *kind, const char *study, uint32_t task)
 {
@@ -66,9 +62,9 @@ struct result record_update(int fd, const char *study, uint32_t task,
     json_object_set_new(line, "round", json_integer(update->round));
     json_object_set_new(line, "declared_patients",
                         json_integer((json_int_t)update->declared_patients));
-    json_object_set_new(line, "epsilon_spent", number(update->epsilon_spent));
-    json_object_set_new(line, "epsilon_budget", number(update->epsilon_budget));
-    json_object_set_new(line, "seconds", number(update->seconds));
+    json_object_set_new(line, "epsilon_spent", number_or_null(update->epsilon_spent));
+    json_object_set_new(line, "epsilon_budget", number_or_null(update->epsilon_budget));
+    json_object_set_new(line, "seconds", number_or_null(update->seconds));
     json_object_set_new(line, "peak_memory_kb", json_integer((json_int_t)update->peak_memory_kb));
     json_object_set_new(line, "frame_bytes", json_integer((json_int_t)update->frame_n));
     return finish(fd, line, why);
@@ -127,7 +123,7 @@ static json_t *figures_json(const struct evaluation_figures *f)
         {"rows_per_patient", f->rows_per_patient},
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        json_object_set_new(out, values[i].name, number(values[i].value));
+        json_object_set_new(out, values[i].name, number_or_null(values[i].value));
     return out;
 }
 
@@ -135,7 +131,7 @@ static json_t *bins_json(const double *bins, uint32_t count)
 {
     json_t *out = json_array();
     for (uint32_t i = 0; i < count; i++)
-        json_array_append_new(out, number(bins[i]));
+        json_array_append_new(out, number_or_null(bins[i]));
     return out;
 }
 
@@ -149,9 +145,10 @@ static json_t *epoch_json(const struct evaluation_epoch *e)
 static json_t *drift_column_json(const struct evaluation_drift_column *c)
 {
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", c->name, "status",
-                     evaluation_statistic_name(c->status), "kl", number(c->kl), "kl_p",
-                     number(c->kl_p), "psi", number(c->psi), "psi_p", number(c->psi_p), "ks",
-                     number(c->ks), "ks_p", number(c->ks_p), "missing_z", number(c->missing_z));
+                     evaluation_statistic_name(c->status), "kl", number_or_null(c->kl), "kl_p",
+                     number_or_null(c->kl_p), "psi", number_or_null(c->psi), "psi_p",
+                     number_or_null(c->psi_p), "ks", number_or_null(c->ks), "ks_p",
+                     number_or_null(c->ks_p), "missing_z", number_or_null(c->missing_z));
 }
 
 static json_t *drift_json(const struct evaluation_drift *d)
@@ -162,9 +159,9 @@ static json_t *drift_json(const struct evaluation_drift *d)
     return json_pack("{s:s, s:b, s:I, s:o, s:o, s:o, s:o, s:s, s:o}", "status",
                      evaluation_statistic_name(d->status), "of_training", d->of_training,
                      "reference_date_ms", (json_int_t)d->reference_date_ms, "score",
-                     drift_column_json(&d->score), "mmd2", number(d->mmd2), "mmd_p",
-                     number(d->mmd_p), "expected_auroc", number(d->expected_auroc), "worst",
-                     d->worst, "columns", columns);
+                     drift_column_json(&d->score), "mmd2", number_or_null(d->mmd2), "mmd_p",
+                     number_or_null(d->mmd_p), "expected_auroc", number_or_null(d->expected_auroc),
+                     "worst", d->worst, "columns", columns);
 }
 
 static json_t *strata_json(const struct evaluation_strata *s)
@@ -172,9 +169,9 @@ static json_t *strata_json(const struct evaluation_strata *s)
     return json_pack("{s:s, s:[i, i], s:i, s:b, s:o, s:o, s:o, s:o, s:I, s:I}", "status",
                      evaluation_statistic_name(s->status), "clusters", (int)s->clusters[0],
                      (int)s->clusters[1], "tested", (int)s->tested, "of_positives", s->of_positives,
-                     "gap", number(s->gap), "gap_low", number(s->gap_low), "gap_high",
-                     number(s->gap_high), "p", number(s->p), "low", (json_int_t)s->low, "high",
-                     (json_int_t)s->high);
+                     "gap", number_or_null(s->gap), "gap_low", number_or_null(s->gap_low),
+                     "gap_high", number_or_null(s->gap_high), "p", number_or_null(s->p), "low",
+                     (json_int_t)s->low, "high", (json_int_t)s->high);
 }
 
 struct result record_evaluation(int fd, const char *study, uint32_t task,
@@ -184,7 +181,7 @@ struct result record_evaluation(int fd, const char *study, uint32_t task,
     json_t *line = start("evaluation", study, task);
     add_bytes(line, plain, n);
     json_object_set_new(line, "round", json_integer(evaluation->round));
-    json_object_set_new(line, "metrics_epsilon", number(evaluation->metrics_epsilon));
+    json_object_set_new(line, "metrics_epsilon", number_or_null(evaluation->metrics_epsilon));
     json_t *models = json_array();
     for (uint32_t i = 0; i < evaluation->models_count; i++) {
         const struct evaluation_model *m = &evaluation->models[i];
@@ -197,8 +194,8 @@ struct result record_evaluation(int fd, const char *study, uint32_t task,
             json_object_set_new(model, "positives", bins_json(m->positives, m->bins_count));
             json_object_set_new(model, "negatives", bins_json(m->negatives, m->bins_count));
         }
-        json_object_set_new(model, "difference", number(m->difference));
-        json_object_set_new(model, "difference_variance", number(m->difference_variance));
+        json_object_set_new(model, "difference", number_or_null(m->difference));
+        json_object_set_new(model, "difference_variance", number_or_null(m->difference_variance));
         json_array_append_new(models, model);
     }
     json_object_set_new(line, "models", models);
@@ -219,7 +216,7 @@ struct result record_answer(int fd, const char *study, const struct message_stud
     json_object_set_new(line, "reason", json_string(answer->reason));
     json_object_set_new(line, "declared_patients",
                         json_integer((json_int_t)answer->declared_patients));
-    json_object_set_new(line, "epsilon_budget", number(answer->epsilon_budget));
+    json_object_set_new(line, "epsilon_budget", number_or_null(answer->epsilon_budget));
     sodium_bin2hex(hex, sizeof hex, answer->data_fingerprint, PLAN_HASH_BYTES);
     json_object_set_new(line, "data_fingerprint", json_string(hex));
     return finish(fd, line, why);

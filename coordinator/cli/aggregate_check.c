@@ -6,6 +6,8 @@
 #include "proto/base/cleanup.h"
 #include "proto/base/fs.h"
 
+#include "proto/base/json.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -158,11 +160,6 @@ static struct result run_output(const struct check_case *c, const char *name, co
     return r;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void report(struct tally *tally, const char *id, const char *rule, double tolerance,
                    double got, double expected, double error, bool pass, const char *sentence)
 {
@@ -171,9 +168,10 @@ static void report(struct tally *tally, const char *id, const char *rule, double
     if (tally->lines) {
         json_array_append_new(tally->lines,
                               json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:b,s:s}", "case", id, "rule",
-                                        rule, "got", number(got), "expected", number(expected),
-                                        "error", number(error), "tolerance", number(tolerance),
-                                        "pass", pass, "why", sentence));
+                                        rule, "got", number_or_null(got), "expected",
+                                        number_or_null(expected), "error", number_or_null(error),
+                                        "tolerance", number_or_null(tolerance), "pass", pass, "why",
+                                        sentence));
         return;
     }
     printf("%-24s %-28s got %.17g expected %.17g error %.3g tolerance %.3g %s%s%s\n", id, rule, got,

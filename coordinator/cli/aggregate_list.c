@@ -4,6 +4,7 @@
 
 #include "coordinator/aggregate/order.h"
 #include "coordinator/cli/cli.h"
+#include "proto/base/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -63,11 +64,6 @@ int aggregate_list(bool json)
     return CLI_OK;
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* Row i and all others, nearest first, itself at the head: order[n]. */
 static void nearest(const struct agg_explain *e, size_t i, uint32_t *order)
 {
@@ -87,19 +83,21 @@ static void explain_json(const struct agg_explain *e, const size_t *row_of)
         json_t *neighbours = json_array();
         nearest(e, i, order);
         for (size_t j = 0; j < e->n; j++)
-            json_array_append_new(distances, number(sqrt(e->squared_distance[i * e->n + j])));
+            json_array_append_new(distances,
+                                  number_or_null(sqrt(e->squared_distance[i * e->n + j])));
         for (size_t j = 1; j < e->n; j++)
             json_array_append_new(neighbours, json_integer((json_int_t)row_of[order[j]]));
         json_t *inclusions =
             e->inclusions[i] == SIZE_MAX ? json_null() : json_integer((json_int_t)e->inclusions[i]);
         json_array_append_new(rows,
                               json_pack("{s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "row",
-                                        (json_int_t)row_of[i], "norm", number(e->norm[i]), "cosine",
-                                        number(e->cosine[i]), "distance", number(e->distance[i]),
-                                        "weight", number(e->weight[i]), "score",
-                                        number(e->score[i]), "clip_factor",
-                                        number(e->clip_factor[i]), "caf_weight",
-                                        number(e->caf_weight[i]), "inclusions", inclusions,
+                                        (json_int_t)row_of[i], "norm", number_or_null(e->norm[i]),
+                                        "cosine", number_or_null(e->cosine[i]), "distance",
+                                        number_or_null(e->distance[i]), "weight",
+                                        number_or_null(e->weight[i]), "score",
+                                        number_or_null(e->score[i]), "clip_factor",
+                                        number_or_null(e->clip_factor[i]), "caf_weight",
+                                        number_or_null(e->caf_weight[i]), "inclusions", inclusions,
                                         "distances", distances, "neighbours", neighbours));
     }
     json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(17));

@@ -3,6 +3,8 @@
 #include "coordinator/cli/cli.h"
 #include "coordinator/forecast.h"
 
+#include "proto/base/json.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <sodium.h>
@@ -128,7 +130,7 @@ static int print_json(const struct plan *plan, const struct forecast *f, uint64_
                                       "noise_share", f->noise_share, "noise_delta", f->noise_delta,
                                       "robustness_claimed", 0));
     json_object_set_new(out, "hidden_shift", json_real(f->hidden_shift));
-    json_object_set_new(out, "kappa", isfinite(f->kappa) ? json_real(f->kappa) : json_null());
+    json_object_set_new(out, "kappa", number_or_null(f->kappa));
     json_object_set_new(out, "dissimilarity_most",
                         isfinite(f->dissimilarity_most) ? json_real(f->dissimilarity_most)
                                                         : json_null());

@@ -4,6 +4,7 @@
 #include "coordinator/validate/gate_json.h"
 
 #include "proto/base/cleanup.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -60,17 +61,12 @@ static const struct real_field GROUP_REALS[] = {REAL(gate_group, d),
                                                 REAL(gate_group, var_d),
                                                 {NULL, 0}};
 
-static json_t *real_or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void put_reals(json_t *o, const struct real_field *fields, const void *from)
 {
     for (; fields->key; fields++) {
         double value;
         memcpy(&value, (const char *)from + fields->offset, sizeof value);
-        json_object_set_new(o, fields->key, real_or_null(value));
+        json_object_set_new(o, fields->key, number_or_null(value));
     }
 }
 
@@ -351,26 +347,27 @@ static void put_pooled(json_t *o, const struct gate_record *r, const struct gate
     json_object_set_new(o, "weights", weights);
     json_object_set_new(o, "site_harm", harm);
     json_object_set_new(o, "site_large_drop", drop);
-    json_object_set_new(o, "d_pooled", real_or_null(r->d_pooled));
-    json_object_set_new(o, "se_pooled", real_or_null(r->se_pooled));
-    json_object_set_new(o, "d_lower", real_or_null(r->d_lower));
-    json_object_set_new(o, "d_upper", real_or_null(r->d_upper));
-    json_object_set_new(o, "auc_pooled", real_or_null(r->auc_pooled));
-    json_object_set_new(o, "auc_lower", real_or_null(r->auc_lower));
+    json_object_set_new(o, "d_pooled", number_or_null(r->d_pooled));
+    json_object_set_new(o, "se_pooled", number_or_null(r->se_pooled));
+    json_object_set_new(o, "d_lower", number_or_null(r->d_lower));
+    json_object_set_new(o, "d_upper", number_or_null(r->d_upper));
+    json_object_set_new(o, "auc_pooled", number_or_null(r->auc_pooled));
+    json_object_set_new(o, "auc_lower", number_or_null(r->auc_lower));
     if (isfinite(r->cindex_pooled)) {
         json_object_set_new(o, "cindex_pooled", json_real(r->cindex_pooled));
-        json_object_set_new(o, "cindex_se", real_or_null(r->cindex_se));
+        json_object_set_new(o, "cindex_se", number_or_null(r->cindex_se));
     }
-    json_object_set_new(o, "power_if_equal", real_or_null(r->power));
-    json_object_set_new(o, "patients_factor", real_or_null(r->patients_more));
-    json_object_set_new(o, "detectable", real_or_null(r->detectable));
+    json_object_set_new(o, "power_if_equal", number_or_null(r->power));
+    json_object_set_new(o, "patients_factor", number_or_null(r->patients_more));
+    json_object_set_new(o, "detectable", number_or_null(r->detectable));
     json_t *transport = transport_json(&r->transport);
     if (transport)
         json_object_set_new(o, "transport", transport);
     json_object_set_new(o, "re_report",
-                        json_pack("{s:o, s:o, s:o, s:o, s:o}", "mu", real_or_null(re->mu), "tau2",
-                                  real_or_null(re->tau2), "se_mhksj", real_or_null(re->se_mhksj),
-                                  "ci_mhksj", pair_or_null(re->ci_mhksj), "pi_mhksj",
+                        json_pack("{s:o, s:o, s:o, s:o, s:o}", "mu", number_or_null(re->mu), "tau2",
+                                  number_or_null(re->tau2), "se_mhksj",
+                                  number_or_null(re->se_mhksj), "ci_mhksj",
+                                  pair_or_null(re->ci_mhksj), "pi_mhksj",
                                   pair_or_null(re->pi_mhksj)));
 }
 

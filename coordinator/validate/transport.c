@@ -4,6 +4,7 @@
 #include "coordinator/validate/transport.h"
 
 #include "linalg/special.h"
+#include "proto/base/json.h"
 
 #include <math.h>
 
@@ -31,16 +32,11 @@ static json_t *pair(const double range[2])
     return json_pack("[f, f]", expit(range[0]), expit(range[1]));
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *one(const struct pool *p)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "auc", number(expit(p->mu)), "ci",
-                     pair(p->ci_mhksj), "pi", pair(p->pi_mhksj), "tau2", number(p->tau2),
-                     "i2_percent", number(p->i2_percent));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "auc", number_or_null(expit(p->mu)), "ci",
+                     pair(p->ci_mhksj), "pi", pair(p->pi_mhksj), "tau2", number_or_null(p->tau2),
+                     "i2_percent", number_or_null(p->i2_percent));
 }
 
 json_t *transport_json(const struct transport *t)
